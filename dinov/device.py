@@ -1,0 +1,57 @@
+"""The only place that knows device names and what each device can do."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from dinov.errors import DeviceUnavailable
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Turn a device name into a device that exists here.
+
+    Args:
+        name: "auto" (the best there is), "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        DeviceUnavailable: if the device is unknown or missing on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as e:
+        raise DeviceUnavailable(
+            f"Unknown device '{name}'. Use auto, cpu, cuda, cuda:N or mps."
+        ) from e
+    if not _is_available(device):
+        raise DeviceUnavailable(
+            f"Device '{name}' is not available on this machine. Use --device auto or cpu."
+        )
+    return device
+
+
+def _is_available(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available()
+    return device.type == "cpu"
+
+
+def describe_device(device: torch.device) -> str:
+    """A name for people: the GPU's product name, or "CPU"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"cpu": "CPU", "mps": "Apple GPU"}.get(device.type, str(device))
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Mixed precision on ``device`` in ``dtype``; does nothing for float32."""
+    if dtype is torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

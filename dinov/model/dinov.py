@@ -1,0 +1,236 @@
+"""DINOv (arXiv 2311.13601): prompts on reference images find objects in target images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dinov.model.decoder import Decoder, LayerState
+from dinov.model.heads import Heads, predicted_boxes
+from dinov.model.pixel_decoder import FeaturePyramid, PixelDecoder
+from dinov.model.prompt_encoder import PromptEncoder
+from dinov.model.queries import (
+    DenoiseQueries,
+    Queries,
+    QueryGroup,
+    attention_allowed,
+    point_grid,
+)
+
+__all__ = ["DINOv", "DenoiseQueries", "FeaturePyramid", "GenericPrediction"]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What the generic queries find in an image, whatever the prompts are.
+
+    Kept for an image, they make a changed prompt cost a decode of the content queries only.
+    """
+
+    vectors: Tensor  # [B, Q, projection]
+    boxes_cxcywh: Tensor  # [B, Q, 4] in 0–1 of the padded input
+    mask_logits: Tensor  # [B, Q, H / 4, W / 4]
+
+
+@dataclass(frozen=True)
+class GenericPrediction:
+    """Scores of every proposal for every category, raw, with its box and mask."""
+
+    logits: Tensor  # [B, Q, K]
+    boxes_cxcywh: Tensor  # [B, Q, 4]
+    mask_logits: Tensor  # [B, Q, H / 4, W / 4]
+
+
+@dataclass(frozen=True)
+class BoxMaskPrediction:
+    """Repaired denoising queries."""
+
+    boxes_cxcywh: Tensor  # [B, G * N, 4]
+    mask_logits: Tensor  # [B, G * N, H / 4, W / 4]
+
+
+@dataclass(frozen=True)
+class LayeredPrediction:
+    """Predictions of every decoder layer, first to last."""
+
+    layers: tuple[GenericPrediction, ...]
+    denoise: tuple[BoxMaskPrediction, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReferPrediction:
+    """Point proposals, ``granularities`` per point, and how well each fits each prompt."""
+
+    match_scores: Tensor  # [B, K, Q]
+    ious: Tensor  # [B, Q]
+    boxes_cxcywh: Tensor  # [B, Q, 4]
+    mask_logits: Tensor  # [B, Q, H / 4, W / 4]
+
+
+class DINOv(nn.Module):
+    """The whole model. Every method is a function of its arguments; nothing is remembered."""
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        pixel_decoder: PixelDecoder,
+        prompt_encoder: PromptEncoder,
+        queries: Queries,
+        decoder: Decoder,
+        heads: Heads,
+        content_independent: bool = True,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pixel_decoder = pixel_decoder
+        self.prompt_encoder = prompt_encoder
+        self.queries = queries
+        self.decoder = decoder
+        self.heads = heads
+        self.content_independent = content_independent
+
+    def encode_image(self, pixels: Tensor) -> FeaturePyramid:
+        """[B, 3, H, W] normalised and padded pixels to a pyramid; H and W multiples of 32."""
+        return self.pixel_decoder(self.backbone(pixels))  # type: ignore[no-any-return]
+
+    def encode_prompts(
+        self, pyramid: FeaturePyramid, prompt_masks: Tensor, image_index: Tensor | None = None
+    ) -> Tensor:
+        """Turn the prompts drawn on encoded references into embeddings.
+
+        Args:
+            pyramid: the encoded references, batch size B.
+            prompt_masks: [P, H, W] bool in the padded input frame. An all-false mask attends
+                everywhere.
+            image_index: [P] int64, the reference each prompt was drawn on; all 0 if left out.
+
+        Returns:
+            [P, C], one embedding per prompt, not normalised. A category is their mean.
+
+        Source: DINOv section 3.2, masked cross-attention over the pyramid.
+        """
+        return self.prompt_encoder(pyramid, prompt_masks, image_index)  # type: ignore[no-any-return]
+
+    def decode_proposals(self, pyramid: FeaturePyramid) -> Proposals:
+        """Decode the generic queries alone: they do not depend on any prompt."""
+        state = self._decode(pyramid, [self.queries.generic(len(pyramid.mask_features))])[-1]
+        z = self.decoder.norm(state.vectors)
+        return Proposals(
+            self.heads.generic_vectors(z),
+            self._boxes(state),
+            self.heads.masks(z, pyramid.mask_features),
+        )
+
+    def decode_categories(self, pyramid: FeaturePyramid, category_embeddings: Tensor) -> Tensor:
+        """Decode [K, C] category embeddings on a target: [B, K, projection].
+
+        The logits are ``proposals.vectors @ categories.mT``. Only for models whose content queries
+        are independent of the generic ones.
+        """
+        if not self.content_independent:
+            raise ValueError("Categories of this model depend on proposals: use decode_generic.")
+        content = self.queries.content(category_embeddings, len(pyramid.mask_features))
+        return self.heads.generic_vectors(
+            self.decoder.norm(self._decode(pyramid, [content])[-1].vectors)
+        )
+
+    def decode_generic(
+        self, pyramid: FeaturePyramid, category_embeddings: Tensor
+    ) -> GenericPrediction:
+        """Find all objects of each category.
+
+        Args:
+            pyramid: the encoded targets, batch size B.
+            category_embeddings: [K, C], the mean prompt embedding of each category.
+
+        Returns:
+            The last layer's prediction: logits [B, Q, K] among others.
+
+        Source: DINOv section 3.3, open-set (generic) segmentation.
+        """
+        return self._generic(pyramid, category_embeddings, None, last_only=True).layers[0]
+
+    def decode_generic_layers(
+        self,
+        pyramid: FeaturePyramid,
+        category_embeddings: Tensor,
+        denoise: DenoiseQueries | None = None,
+    ) -> LayeredPrediction:
+        """As ``decode_generic``, of every decoder layer, with denoising queries for training."""
+        return self._generic(pyramid, category_embeddings, denoise, last_only=False)
+
+    def decode_refer(
+        self, pyramid: FeaturePyramid, prompt_embeddings: Tensor, *, grid: int = 20
+    ) -> ReferPrediction:
+        """Propose masks at a grid of points and compare each with each prompt.
+
+        Args:
+            pyramid: the encoded targets, batch size B.
+            prompt_embeddings: [K, C], one per object looked for.
+            grid: points per side.
+
+        Returns:
+            Proposals Q = granularities * grid², those of one point consecutive.
+
+        Source: DINOv section 3.3, referring segmentation.
+        """
+        batch = len(pyramid.mask_features)
+        boxes = point_grid(grid, pyramid.padded_size_hw, prompt_embeddings.device)
+        points = self.queries.points(boxes.expand(batch, -1, -1))
+        content = self.queries.content(prompt_embeddings, batch)
+        state = self._decode(pyramid, [points, content])[-1]
+        count = points.vectors.shape[1]
+        z = self.decoder.norm(state.vectors)
+        point_z, content_z = z[:, :count], z[:, count:]
+        scores = self.heads.refer_vectors(content_z) @ self.heads.refer_vectors(point_z).mT
+        # Boxes come from the twice normed queries here, unlike in the generic task.
+        delta = self.decoder.bbox_embed(point_z)
+        return ReferPrediction(
+            scores,
+            self.heads.ious(point_z),
+            predicted_boxes(delta, state.boxes_cxcywh[:, :count]),
+            self.heads.masks(point_z, pyramid.mask_features),
+        )
+
+    def _generic(
+        self,
+        pyramid: FeaturePyramid,
+        category_embeddings: Tensor,
+        denoise: DenoiseQueries | None,
+        *,
+        last_only: bool,
+    ) -> LayeredPrediction:
+        batch = len(pyramid.mask_features)
+        generic = self.queries.generic(batch)
+        content = self.queries.content(category_embeddings, batch)
+        repaired = [] if denoise is None else [self.queries.denoise(denoise)]
+        states = self._decode(pyramid, [*repaired, generic, content])
+        first = 0 if denoise is None else denoise.boxes_cxcywh.shape[1]
+        last = first + generic.vectors.shape[1]
+        layers, denoised = [], []
+        for state in states[-1:] if last_only else states:
+            z = self.decoder.norm(state.vectors)  # the state is normed once already
+            vectors = self.heads.generic_vectors(z[:, first:])
+            found, categories = vectors[:, : last - first], vectors[:, last - first :]
+            masks = self.heads.masks(z[:, :last], pyramid.mask_features)
+            boxes = self._boxes(state)[:, :last]
+            layers.append(
+                GenericPrediction(found @ categories.mT, boxes[:, first:], masks[:, first:])
+            )
+            if denoise is not None:
+                denoised.append(BoxMaskPrediction(boxes[:, :first], masks[:, :first]))
+        return LayeredPrediction(tuple(layers), tuple(denoised))
+
+    def _decode(self, pyramid: FeaturePyramid, groups: list[QueryGroup]) -> list[LayerState]:
+        allowed = attention_allowed(groups, content_independent=self.content_independent)
+        vectors = torch.cat([g.vectors for g in groups], dim=1)
+        box_logits = torch.cat([g.box_logits for g in groups], dim=1)
+        run: Callable[..., list[LayerState]] = self.decoder
+        return run(vectors, box_logits, allowed, pyramid.levels)
+
+    def _boxes(self, state: LayerState) -> Tensor:
+        return predicted_boxes(self.decoder.bbox_embed(state.vectors), state.boxes_cxcywh)

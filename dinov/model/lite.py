@@ -1,0 +1,39 @@
+"""The small backbone of the ``lite`` variant: an EfficientNet-Lite from timm, made for CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import timm
+from torch import Tensor, nn
+
+
+class LiteBackbone(nn.Module):
+    """Four maps of stride 4 to 32 from a timm network that was trained on ImageNet.
+
+    The TensorFlow weights expect (x - 127) / 128, where every other backbone here takes pixels
+    normalised by ImageNet's mean and deviation; the first step converts one into the other.
+    """
+
+    def __init__(self, timm_name: str) -> None:
+        super().__init__()
+        self.body = timm.create_model(
+            timm_name, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False
+        )
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """[B, 3, H, W] normalised pixels to {"res2".."res5": [B, C, H / stride, W / stride]}."""
+        mean = pixels.new_tensor([123.675, 116.28, 103.53])[:, None, None]
+        std = pixels.new_tensor([58.395, 57.12, 57.375])[:, None, None]
+        maps = self.body((pixels * std + mean - 127) / 128)
+        return {f"res{i + 2}": features for i, features in enumerate(maps)}
+
+    def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take the weights of the whole timm classifier; its head has no place here.
+
+        Raises:
+            RuntimeError: if a tensor of the backbone is missing or has another shape.
+        """
+        own = self.body.state_dict()
+        self.body.load_state_dict({key: value for key, value in state_dict.items() if key in own})

@@ -1,0 +1,102 @@
+"""The values that pass between the parts: prompts in, instances out. All in original-image pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""[H, W, 3] RGB, upright (EXIF orientation applied)."""
+
+Mask = NDArray[np.bool_]
+"""[H, W], true inside."""
+
+SizeHW = tuple[int, int]
+BoxXYXY = tuple[float, float, float, float]
+
+
+class Rle(TypedDict):
+    """COCO compressed run-length encoding: ``size`` is [height, width], ``counts`` ASCII text."""
+
+    size: list[int]
+    counts: str
+
+
+class PromptType(StrEnum):
+    """How the annotator marked an object."""
+
+    POINT = "point"
+    BOX = "box"
+    SCRIBBLE = "scribble"
+    POLYGON = "polygon"
+    MASK = "mask"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One mark on a reference.
+
+    ``points`` is flat [x0, y0, x1, y1, ...] in original-image pixels: one point, two box corners,
+    the path of a scribble, or the vertices of a polygon. A mask prompt carries ``rle`` instead.
+    """
+
+    category_id: int
+    type: PromptType
+    points: tuple[float, ...] = ()
+    width: float | None = None
+    rle: Rle | None = None
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Category:
+    """A concept to be found. ``color`` is "#rrggbb"; ``is_thing`` is false for amorphous stuff."""
+
+    id: int
+    name: str
+    color: str = "#e6194b"
+    supercategory: str = "object"
+    is_thing: bool = True
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image that carries prompts."""
+
+    image: Image
+    prompts: Sequence[Prompt]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One segmented object at the original size of its image."""
+
+    category_id: int
+    score: float
+    rle: Rle
+    box_xyxy: BoxXYXY
+    area: int
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """All instances found in one target, best score first. An empty one means: nothing found."""
+
+    size_hw: SizeHW
+    instances: tuple[Instance, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for instance in self.instances:
+            if tuple(instance.rle["size"]) != self.size_hw:
+                raise ValueError(
+                    f"Segmentation of size {self.size_hw} got a mask of size {instance.rle['size']}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.instances)
