@@ -1,0 +1,231 @@
+"""COCO instances documents that every reader takes: built as a plain value, written atomically."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from dinov import __version__, masks
+from dinov.types import Category, Rle
+
+Encoding = Literal["auto", "polygon", "rle"]
+Scalar = str | int | float | bool | None
+
+# Below this overlap after filling the rings again, a mask is written as RLE instead.
+_SAME_MASK_IOU = 0.99
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An image of the document; its size is the size of all its masks. Paths are POSIX."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class CocoAnnotation:
+    """One instance; ``attributes`` carries whatever else is known about it."""
+
+    id: int
+    image_id: int
+    category_id: int
+    rle: Rle
+    score: float | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CocoExport:
+    """A document ready to be written, and in words what it leaves out or names differently."""
+
+    document: dict[str, Any]
+    dropped: tuple[str, ...]
+    renamed: tuple[str, ...]
+
+
+def build(
+    images: Sequence[CocoImage],
+    categories: Sequence[Category],
+    annotations: Sequence[CocoAnnotation],
+    *,
+    info: Mapping[str, Scalar] | None = None,
+    encoding: Encoding = "auto",
+) -> CocoExport:
+    """Put together a COCO instances document.
+
+    Image and annotation ids are kept. Categories are numbered 1..N in the given order, as several
+    readers expect. Names that readers would confuse are made different. Empty masks are left out.
+    The same arguments give the same document.
+
+    Args:
+        images: all images, also those without annotations.
+        categories: all categories; ``CocoAnnotation.category_id`` refers to their ids.
+        annotations: with masks of the size of their image.
+        info: stored under ``info`` beside the tool's own entries.
+        encoding: "auto" writes polygons where they are exact and RLE for masks with holes;
+            "polygon" cuts masks with holes into parts without; "rle" writes RLE only.
+
+    Raises:
+        ValueError: if an id is below 1, used twice or unknown, or a mask has another size.
+    """
+    _check_ids("image", [image.id for image in images])
+    _check_ids("annotation", [annotation.id for annotation in annotations])
+    images = sorted(images, key=lambda image: image.id)
+    file_names, renamed_images = _distinct_file_names(images)
+    category_names, renamed_categories = _distinct_names(categories)
+    category_ids = {category.id: number for number, category in enumerate(categories, start=1)}
+    if len(category_ids) != len(categories):
+        raise ValueError("Two categories have the same id.")
+
+    image_of = {image.id: image for image in images}
+    rows, dropped = [], []
+    for annotation in sorted(annotations, key=lambda annotation: annotation.id):
+        image = _image_of(annotation, image_of)
+        if annotation.category_id not in category_ids:
+            raise ValueError(f"Annotation {annotation.id} has no category in the document.")
+        if masks.rle_area(annotation.rle) == 0:
+            dropped.append(
+                f"Annotation {annotation.id} on {file_names[image.id]}: its mask is empty."
+            )
+            continue
+        rows.append(_annotation_row(annotation, category_ids[annotation.category_id], encoding))
+
+    document: dict[str, Any] = {
+        "info": {
+            "description": "Instances marked and segmented with DINOv Studio",
+            "version": __version__,
+            "tool": "DINOv Studio",
+            "pixels": "upright: the EXIF orientation is applied",
+            **(info or {}),
+        },
+        "licenses": [{"id": 1, "name": "not stated", "url": ""}],
+        "images": [
+            {
+                "id": image.id,
+                "file_name": file_names[image.id],
+                "width": image.width,
+                "height": image.height,
+            }
+            for image in images
+        ],
+        "annotations": rows,
+        "categories": [
+            {
+                "id": category_ids[category.id],
+                "name": name,
+                "supercategory": category.supercategory.strip() or "object",
+                "color": category.color,
+                "isthing": int(category.is_thing),
+            }
+            for category, name in zip(categories, category_names, strict=True)
+        ],
+    }
+    return CocoExport(document, tuple(dropped), tuple(renamed_images + renamed_categories))
+
+
+def write(document: Mapping[str, Any], path: Path) -> Path:
+    """Write the document as UTF-8 JSON; the path holds either the old file or the whole new one.
+
+    Raises:
+        ValueError: if a number is not finite.
+        OSError: if the folder cannot be written to.
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def segmentation_of(rle: Rle, encoding: Encoding = "auto") -> list[list[float]] | dict[str, Any]:
+    """Return a mask as COCO's ``segmentation``: polygons along pixel edges, or RLE."""
+    if encoding != "rle":
+        mask = masks.decode_rle(rle)
+        polygons = masks.polygons_of(mask, split_holes=encoding == "polygon")
+        if polygons is not None and (
+            encoding == "polygon"
+            or masks.mask_iou(masks.mask_of_polygons(polygons, mask.shape), mask) >= _SAME_MASK_IOU
+        ):
+            return polygons
+    return {"size": list(rle["size"]), "counts": rle["counts"]}
+
+
+def _annotation_row(
+    annotation: CocoAnnotation, category_id: int, encoding: Encoding
+) -> dict[str, Any]:
+    left, top, right, bottom = masks.rle_box_xyxy(annotation.rle)
+    row: dict[str, Any] = {
+        "id": annotation.id,
+        "image_id": annotation.image_id,
+        "category_id": category_id,
+        "segmentation": segmentation_of(annotation.rle, encoding),
+        "area": masks.rle_area(annotation.rle),
+        "bbox": [left, top, right - left, bottom - top],
+        "iscrowd": 0,
+    }
+    attributes = dict(annotation.attributes)
+    if annotation.score is not None:
+        row["score"] = attributes["score"] = round(float(annotation.score), 6)
+    if attributes:
+        row["attributes"] = attributes
+    return row
+
+
+def _image_of(annotation: CocoAnnotation, images: Mapping[int, CocoImage]) -> CocoImage:
+    image = images.get(annotation.image_id)
+    if image is None:
+        raise ValueError(f"Annotation {annotation.id} has no image in the document.")
+    if tuple(annotation.rle["size"]) != (image.height, image.width):
+        raise ValueError(
+            f"Annotation {annotation.id} has a mask of size {annotation.rle['size']}, its image "
+            f"{image.file_name} is {[image.height, image.width]}."
+        )
+    return image
+
+
+def _check_ids(kind: str, ids: Sequence[int]) -> None:
+    # pycocotools never matches an annotation of id 0.
+    if any(type(number) is not int or number < 1 for number in ids) or len(set(ids)) != len(ids):
+        raise ValueError(f"Every {kind} needs an integer id of its own, from 1 on; got {ids}.")
+
+
+def _distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], list[str]]:
+    """Give each image a file name whose path without suffix is its own, as CVAT needs."""
+    names: dict[int, str] = {}
+    renamed: list[str] = []
+    taken: set[str] = set()
+    for image in images:
+        path = PurePosixPath(image.file_name)
+        candidate = path
+        while str(candidate.with_suffix("")) in taken:
+            candidate = candidate.with_name(f"{candidate.stem}-{image.id}{path.suffix}")
+        if candidate != path:
+            renamed.append(f"Image {path} is called {candidate}: the name was taken.")
+        taken.add(str(candidate.with_suffix("")))
+        names[image.id] = str(candidate)
+    return names, renamed
+
+
+def _distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]]:
+    names: list[str] = []
+    renamed: list[str] = []
+    for category in categories:
+        base = category.name.strip() or f"category {category.id}"
+        name, number = base, 2
+        while name in names:
+            name, number = f"{base} ({number})", number + 1
+        if name != category.name.strip():
+            renamed.append(f"Category '{category.name}' is called '{name}': names must differ.")
+        names.append(name)
+    return names, renamed
