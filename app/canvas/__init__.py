@@ -1,0 +1,21 @@
+"""The drawing component: marks on an image, and the instances found in it, in one view."""
+
+from app.canvas.component import STATIC_DIR, STATIC_URL, prompt_canvas
+from app.canvas.events import (
+    EMPTY_DOCUMENT,
+    PromptsEvent,
+    load_document,
+    parse_prompts,
+    update_document,
+)
+
+__all__ = [
+    "EMPTY_DOCUMENT",
+    "STATIC_DIR",
+    "STATIC_URL",
+    "PromptsEvent",
+    "load_document",
+    "parse_prompts",
+    "prompt_canvas",
+    "update_document",
+]

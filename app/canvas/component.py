@@ -1,0 +1,106 @@
+"""The canvas as a Gradio component: a ``gr.HTML`` with a fixed template and its own ES modules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.canvas.events import EMPTY_DOCUMENT, PromptsEvent, parse_prompts
+from app.project import AppError, NotFound, StaleRevision
+from dinov.errors import DinovError
+
+STATIC_DIR = Path(__file__).parent / "static"
+logger = logging.getLogger(__name__)
+
+
+def _content_hash(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+STATIC_URL = f"static/canvas/{_content_hash(STATIC_DIR)}"
+"""Where the page finds STATIC_DIR, relative to itself. The version stands in the path, not in a
+query, because the modules import each other by relative paths: an upgrade replaces all or none."""
+
+# Nothing variable may enter the template: Gradio evaluates it as code.
+HTML_TEMPLATE = """
+<div class="prompt-canvas"><p class="pc-boot" role="status">Loading the canvas…</p></div>
+"""
+
+# Gradio accepts a custom event only if its quoted name stands in this text.
+JS_ON_LOAD = """
+// Events: 'prompts_changed', 'instance_deleted', 'instance_restored', 'instance_selected',
+// 'category_picked', 'document_requested'.
+const host = element.querySelector(".prompt-canvas");
+import(new URL(ENTRY, document.baseURI).href)
+  .then(({ mount }) => mount({ host, props, trigger, watch, save: server.save_prompts }))
+  .catch((error) => {
+    host.textContent = "The canvas could not be loaded (" + error.message + "). Reload the page.";
+  });
+"""
+
+
+def prompt_canvas(
+    on_save: Callable[[PromptsEvent], int],
+    *,
+    value: str = EMPTY_DOCUMENT,
+    elem_id: str | None = None,
+    scale: int | None = None,
+    render: bool = True,
+) -> gr.HTML:
+    """Make the component that shows one image with its prompts and results, and lets people draw.
+
+    Its value is a document made by :func:`load_document` or :func:`update_document`; only the
+    server writes it. Edits come back through ``on_save``, called once per edit with all prompts of
+    the image and answered with their new revision. It is a Gradio server function rather than an
+    event, so that saves stay in order, are acknowledged and never race with a written value.
+
+    Events, with the data found in ``gr.EventData``:
+        prompts_changed {image_id, rev, count}: after a save has been acknowledged.
+        instance_deleted, instance_restored {image_id, instance_id}.
+        instance_selected {image_id, instance_id or null}.
+        category_picked {category_id}.
+        document_requested {image_id or null}: answer with a load document.
+
+    A function, because Gradio writes a ``.pyi`` beside each module that subclasses a component.
+    """
+
+    def save_prompts(text: str) -> str:
+        return json.dumps(save_reply(text, on_save))
+
+    return gr.HTML(
+        value,
+        html_template=HTML_TEMPLATE,
+        js_on_load=JS_ON_LOAD.replace("ENTRY", json.dumps(f"{STATIC_URL}/index.js")),
+        apply_default_css=False,
+        server_functions=[save_prompts],
+        elem_id=elem_id,
+        scale=scale,
+        render=render,
+    )
+
+
+def save_reply(text: str, on_save: Callable[[PromptsEvent], int]) -> dict[str, Any]:
+    """Save what the canvas sent; the answer says the new revision, or why not in words."""
+    try:
+        return {"ok": True, "rev": on_save(parse_prompts(text))}
+    except StaleRevision as error:
+        return {"ok": False, "reason": "stale", "message": str(error)}
+    except NotFound as error:
+        return {"ok": False, "reason": "gone", "message": str(error)}
+    except (AppError, DinovError) as error:
+        return {"ok": False, "reason": "refused", "message": str(error)}
+    except Exception:
+        # The page must learn of it, or it would claim to have saved.
+        logger.exception("prompts could not be saved")
+        message = "The server could not save this change; its log says why."
+        return {"ok": False, "reason": "refused", "message": message}
