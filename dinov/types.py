@@ -1,4 +1,4 @@
-"""The values that pass between the parts: prompts in, instances out. All in original-image pixels."""
+"""The values that pass between the parts, all in original-image pixels."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Segmentation:
         for instance in self.instances:
             if tuple(instance.rle["size"]) != self.size_hw:
                 raise ValueError(
-                    f"Segmentation of size {self.size_hw} got a mask of size {instance.rle['size']}."
+                    f"Expected masks of size {self.size_hw}, got one of {instance.rle['size']}."
                 )
 
     def __len__(self) -> int:

@@ -50,8 +50,9 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.ref_point_head = MLP(2 * dim, dim, dim, 2)
         self.bbox_embed = MLP(dim, dim, 4, 3)
-        nn.init.zeros_(self.bbox_embed.layers[-1].weight)
-        nn.init.zeros_(self.bbox_embed.layers[-1].bias)
+        # Boxes stay where they are until training moves them.
+        for parameter in self.bbox_embed.layers[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -114,7 +115,7 @@ class DecoderLayer(nn.Module):
         where = q + position
         q = self.norm2(q + self.self_attn(where, where, q, allowed))
         q = self.norm1(q + self.cross_attn(q + position, boxes_cxcywh, memory, sizes_hw))
-        return self.norm3(q + self.linear2(F.relu(self.linear1(q))))  # type: ignore[no-any-return]
+        return self.norm3(q + self.linear2(F.relu(self.linear1(q))))
 
 
 def flatten_levels(levels: Sequence[Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ from dinov.model.queries import (
     point_grid,
 )
 
-__all__ = ["DINOv", "DenoiseQueries", "FeaturePyramid", "GenericPrediction"]
+__all__ = ["DINOv", "DenoiseQueries", "FeaturePyramid", "GenericPrediction", "Proposals"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Proposals:
     vectors: Tensor  # [B, Q, projection]
     boxes_cxcywh: Tensor  # [B, Q, 4] in 0–1 of the padded input
     mask_logits: Tensor  # [B, Q, H / 4, W / 4]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all its tensors."""
+        return self.vectors.nbytes + self.boxes_cxcywh.nbytes + self.mask_logits.nbytes
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class DINOv(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> FeaturePyramid:
         """[B, 3, H, W] normalised and padded pixels to a pyramid; H and W multiples of 32."""
-        return self.pixel_decoder(self.backbone(pixels))  # type: ignore[no-any-return]
+        return self.pixel_decoder(self.backbone(pixels))
 
     def encode_prompts(
         self, pyramid: FeaturePyramid, prompt_masks: Tensor, image_index: Tensor | None = None
@@ -113,7 +118,7 @@ class DINOv(nn.Module):
 
         Source: DINOv section 3.2, masked cross-attention over the pyramid.
         """
-        return self.prompt_encoder(pyramid, prompt_masks, image_index)  # type: ignore[no-any-return]
+        return self.prompt_encoder(pyramid, prompt_masks, image_index)
 
     def decode_proposals(self, pyramid: FeaturePyramid) -> Proposals:
         """Decode the generic queries alone: they do not depend on any prompt."""

@@ -35,7 +35,7 @@ class Heads(nn.Module):
 
     def ious(self, z: Tensor) -> Tensor:
         """[B, Q, C] to [B, Q]: expected IoU of each proposal's mask, raw."""
-        return self.iou_prediction_head(z).squeeze(-1)  # type: ignore[no-any-return]
+        return self.iou_prediction_head(z).squeeze(-1)
 
 
 def predicted_boxes(delta: Tensor, boxes_cxcywh: Tensor) -> Tensor:

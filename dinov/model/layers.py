@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,12 +15,12 @@ class MLP(nn.Module):
     def __init__(self, in_dim: int, hidden_dim: int, out_dim: int, num_layers: int) -> None:
         super().__init__()
         dims = [in_dim] + [hidden_dim] * (num_layers - 1) + [out_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(dims, dims[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(dims))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        return self.layers[-1](x)
 
 
 class ConvNorm(nn.Conv2d):
@@ -31,7 +33,7 @@ class ConvNorm(nn.Conv2d):
         self.norm = nn.GroupNorm(32, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(super().forward(x))  # type: ignore[no-any-return]
+        return self.norm(super().forward(x))
 
 
 class MultiheadAttention(nn.Module):
@@ -63,7 +65,7 @@ class MultiheadAttention(nn.Module):
         dim = query.shape[-1]
         q = self._split(F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
         out = F.scaled_dot_product_attention(q, key, value, attn_mask=allowed)
-        return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(out.transpose(1, 2).flatten(2))
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -20,7 +21,8 @@ class LiteBackbone(nn.Module):
         self.body = timm.create_model(
             timm_name, features_only=True, out_indices=(1, 2, 3, 4), pretrained=False
         )
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        info: Any = self.body.feature_info
+        self.channels: tuple[int, ...] = tuple(info.channels())
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """[B, 3, H, W] normalised pixels to {"res2".."res5": [B, C, H / stride, W / stride]}."""

@@ -26,11 +26,6 @@ class FeaturePyramid:
         """Height and width of the padded input."""
         return self.mask_features.shape[-2] * 4, self.mask_features.shape[-1] * 4
 
-    def to(self, *args: torch.device | torch.dtype) -> FeaturePyramid:
-        """The same pyramid on another device or in another precision."""
-        levels = tuple(level.to(*args) for level in self.levels)
-        return FeaturePyramid(levels, self.mask_features.to(*args))
-
     @property
     def nbytes(self) -> int:
         """Memory of all its tensors."""
@@ -105,7 +100,7 @@ class PixelDecoder(nn.Module):
     def _mask_features(self, res2: Tensor, finest: Tensor) -> Tensor:
         y = self.adapter_1(res2)
         y = y + F.interpolate(finest, size=y.shape[-2:], mode="bilinear", align_corners=False)
-        return self.mask_features(F.relu(self.layer_1(y)))  # type: ignore[no-any-return]
+        return self.mask_features(F.relu(self.layer_1(y)))
 
 
 class DeformableEncoderLayer(nn.Module):
@@ -131,7 +126,7 @@ class DeformableEncoderLayer(nn.Module):
         """[B, N, C] tokens, with [N, C] position codes and [1, N, 2] pixel centres."""
         references = references.expand(x.shape[0], -1, -1)
         x = self.norm1(x + self.self_attn(x + position, references, x, sizes_hw))
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))  # type: ignore[no-any-return]
+        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
 
 
 def pixel_centers(sizes_hw: Sequence[tuple[int, int]], device: torch.device) -> Tensor:

@@ -74,7 +74,7 @@ class MaskedCrossAttention(nn.Module):
             key, value = key[image_index], value[image_index]
         query = (token + position)[:, None]
         seen = self.attention.attend(query, key, value, allowed[:, None, None])
-        return self.norm(token + seen[:, 0])  # type: ignore[no-any-return]
+        return self.norm(token + seen[:, 0])
 
 
 def allowed_positions(prompt_masks: Tensor, sizes_hw: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -92,8 +92,8 @@ def allowed_positions(prompt_masks: Tensor, sizes_hw: Sequence[Sequence[int]]) -
     for size in steps:
         soft = _resize(soft, size)
     allowed = []
-    for size in sizes_hw:
-        soft = _resize(soft, size)
+    for level_size in sizes_hw:
+        soft = _resize(soft, level_size)
         inside = soft.flatten(1) > 0
         allowed.append(inside | ~inside.any(dim=1, keepdim=True))
     return allowed
@@ -104,7 +104,7 @@ def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def mean_per_category(embeddings: Tensor, category_index: Tensor, num_categories: int) -> Tensor:
-    """[P, C] prompt embeddings, [P] category numbers to [K, C] means; zeros where there are none."""
+    """[P, C] embeddings and [P] category numbers to [K, C] means; zeros where there are none."""
     total = embeddings.new_zeros(num_categories, embeddings.shape[1])
     total = total.index_add(0, category_index, embeddings)
     count = torch.bincount(category_index, minlength=num_categories).clamp(min=1)

@@ -95,7 +95,7 @@ class Queries(nn.Module):
         )
 
     def points(self, boxes_cxcywh: Tensor) -> QueryGroup:
-        """All granularities for each of [B, N, 4] point boxes (consecutive queries share a point)."""
+        """All granularities, consecutive, for each of [B, N, 4] point boxes."""
         batch, count = boxes_cxcywh.shape[:2]
         vectors = self._mark + self.mask_tokens.weight  # [G, C]
         box_logits = inverse_sigmoid(boxes_cxcywh).repeat_interleave(self.granularities, dim=1)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class SwinTransformer(nn.Module):
-    """Patch embedding and four stages of windowed self-attention; every stage's map is an output."""
+    """Patch embedding and four stages of windowed self-attention; each stage's map goes out."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.norm(self.proj(pixels).permute(0, 2, 3, 1))  # type: ignore[no-any-return]
+        return self.norm(self.proj(pixels).permute(0, 2, 3, 1))
 
 
 class SwinStage(nn.Module):
@@ -162,7 +162,7 @@ class WindowAttention(nn.Module):
             bias = (bias + regions[:, None]).repeat(b, 1, 1, 1)  # [B * windows, h, N, N]
         query, key, value = qkv.unbind(0)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        return self.proj(out.transpose(1, 2).reshape(b, w, n, -1))  # type: ignore[no-any-return]
+        return self.proj(out.transpose(1, 2).reshape(b, w, n, -1))
 
 
 class Mlp(nn.Module):
@@ -174,7 +174,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class PatchMerging(nn.Module):
@@ -189,7 +189,7 @@ class PatchMerging(nn.Module):
         height, width = x.shape[1:3]
         x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(corners, dim=-1)))  # type: ignore[no-any-return]
+        return self.reduction(self.norm(torch.cat(corners, dim=-1)))
 
 
 def relative_position_index(window_size: int) -> Tensor:

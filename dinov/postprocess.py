@@ -1,0 +1,206 @@
+"""From logits to instances in original-image pixels. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dinov.images import ImageTransform
+from dinov.masks import encode_rle, rle_area, rle_box_xyxy
+from dinov.types import Instance, Mask, Segmentation, SizeHW
+
+MASK_STRIDE = 4
+"""Mask logits have one value per 4 x 4 pixels of the padded input."""
+
+REFERENCE_DEMO_THRESHOLDS = (0.12, 0.08, 0.04, 1e-7)
+
+
+def category_probabilities(
+    logits: Tensor, category_ids: Sequence[int], negative_ids: Sequence[int]
+) -> Tensor:
+    """Sigmoid scores per category, zero where the category's negative example fits better.
+
+    Args:
+        logits: [Q, K + N] raw, the categories first, then the negatives.
+        category_ids: the K categories in the order of the logits.
+        negative_ids: the N of them that have a negative, in the order of the logits.
+
+    Returns:
+        [Q, K].
+    """
+    probabilities = logits.sigmoid()
+    positive, negative = probabilities.split([len(category_ids), len(negative_ids)], dim=1)
+    result = positive.clone()
+    for column, category_id in enumerate(negative_ids):
+        k = category_ids.index(category_id)
+        result[:, k] = torch.where(negative[:, column] > positive[:, k], 0.0, positive[:, k])
+    return result
+
+
+def mask_quality(mask_logits: Tensor) -> Tensor:
+    """[Q, h, w] logits to [Q]: mean probability inside each mask, 0 for an empty one."""
+    inside = mask_logits > 0
+    total = (mask_logits.sigmoid() * inside).sum((1, 2))
+    return total / (inside.sum((1, 2)) + 1e-6)
+
+
+def suppress_duplicates(mask_logits: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Keep the best of masks that cover the same object (mask NMS).
+
+    Args:
+        mask_logits: [Q, h, w].
+        scores: [Q], any order.
+        iou_threshold: of two masks that overlap more, the lower score goes.
+
+    Returns:
+        Indices of the kept masks, best score first.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    flat = (mask_logits[order] > 0).flatten(1).float()
+    intersection = flat @ flat.T
+    area = flat.sum(1)
+    iou = intersection / (area[:, None] + area - intersection).clamp(min=1)
+    overlaps = (iou > iou_threshold).cpu().numpy()
+    kept: list[int] = []
+    for i in range(len(order)):
+        if not overlaps[i, kept].any():
+            kept.append(i)
+    return order[kept]
+
+
+def to_instances(
+    probabilities: Tensor,
+    mask_logits: Tensor,
+    category_ids: Sequence[int],
+    transform: ImageTransform,
+    *,
+    score_threshold: float,
+    nms_threshold: float = 0.7,
+    max_instances: int = 300,
+) -> Segmentation:
+    """Choose the proposals worth showing and bring them to the original size.
+
+    The score is the best category's probability times the mask's quality, as in the paper's
+    instance segmentation. An empty result is a result: nothing is lowered to find something.
+
+    Args:
+        probabilities: [Q, K] of each proposal and category.
+        mask_logits: [Q, h, w] at stride 4 of the padded input.
+        category_ids: the K categories in the order of the columns.
+        transform: how the image became the input.
+        score_threshold: proposals below it are left out.
+        nms_threshold: IoU above which two masks are the same object.
+        max_instances: at most so many, the best ones.
+    """
+    best, column = probabilities.max(1)
+    scores = best * mask_quality(mask_logits)
+    candidates = (scores >= max(score_threshold, 1e-6)).nonzero().flatten()
+    kept = suppress_duplicates(mask_logits[candidates], scores[candidates], nms_threshold)
+    chosen = candidates[kept][:max_instances]
+    masks = mask_logits[chosen].float().cpu().numpy()
+    instances = []
+    for logits, score, k in zip(
+        masks, scores[chosen].tolist(), column[chosen].tolist(), strict=True
+    ):
+        mask = upsample_mask(logits, transform)
+        if mask.any():
+            rle = encode_rle(mask)
+            instances.append(
+                Instance(category_ids[k], score, rle, rle_box_xyxy(rle), rle_area(rle))
+            )
+    return Segmentation(transform.original_hw, tuple(instances))
+
+
+def upsample_mask(logits: NDArray[np.float32], transform: ImageTransform) -> Mask:
+    """[h, w] mask logits at stride 4 to the original image, bilinear, true where positive.
+
+    Only the window around positive logits is computed: photos are large and objects are small.
+    """
+    height, width = transform.original_hw
+    full = np.zeros((height, width), np.bool_)
+    rows, columns = (logits > 0).nonzero()
+    if not len(rows):
+        return full
+    scale_y = transform.input_hw[0] / height / MASK_STRIDE
+    scale_x = transform.input_hw[1] / width / MASK_STRIDE
+    top, bottom = _window(rows, scale_y, height)
+    left, right = _window(columns, scale_x, width)
+    if top >= bottom or left >= right:
+        return full
+    # Pixel centres are at half-integers in both frames.
+    to_logits = np.array(
+        [
+            [scale_x, 0, (left + 0.5) * scale_x - 0.5],
+            [0, scale_y, (top + 0.5) * scale_y - 0.5],
+        ]
+    )
+    window = cv2.warpAffine(
+        logits,
+        to_logits,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    full[top:bottom, left:right] = window > 0
+    return full
+
+
+def _window(indices: NDArray[np.intp], scale: float, size: int) -> tuple[int, int]:
+    """First and last + 1 original pixel that these rows (or columns) of logits can reach."""
+    low = math.floor((indices.min() - 0.5) / scale) - 1
+    high = math.ceil((indices.max() + 1.5) / scale) + 1
+    return max(low, 0), min(high, size)
+
+
+def reference_demo(
+    logits: Tensor, mask_logits: Tensor, transform: ImageTransform
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Select and resize exactly as the published demo does, for comparisons with it.
+
+    It lowers its threshold until something is kept, and knows no categories and no duplicates;
+    use ``to_instances`` for results.
+
+    Args:
+        logits: [Q, K] raw.
+        mask_logits: [Q, h, w] at stride 4 of the padded input.
+        transform: of the target; its original size is the output size.
+
+    Returns:
+        Indices [N] of the kept queries, their scores [N] and mask logits [N, H, W] at the original
+        size, in query order.
+
+    Source: parity notes of the published demo, section 6.1.
+    """
+    scores = logits.sigmoid().amax(1)
+    kept = torch.ones_like(scores, dtype=torch.bool)
+    for threshold in REFERENCE_DEMO_THRESHOLDS:
+        if (scores > threshold).any():
+            kept = scores > threshold
+            break
+    indices = kept.nonzero().flatten()
+    return indices, scores[indices], resize_mask_logits(mask_logits[indices], transform)
+
+
+def resize_mask_logits(mask_logits: Tensor, transform: ImageTransform) -> Tensor:
+    """[N, h, w] logits at stride 4 to [N, H, W] at the original size, in the paper's two steps.
+
+    Bilinear to the padded input, cropped to the input, then bicubic with antialiasing.
+    """
+    height, width = transform.input_hw
+    padded = _interpolate(mask_logits, transform.padded_hw, mode="bilinear")
+    return _interpolate(
+        padded[:, :height, :width], transform.original_hw, mode="bicubic", antialias=True
+    )
+
+
+def _interpolate(maps: Tensor, size_hw: SizeHW, *, mode: str, antialias: bool = False) -> Tensor:
+    return F.interpolate(
+        maps[None], size=size_hw, mode=mode, align_corners=False, antialias=antialias
+    )[0]

@@ -1,0 +1,211 @@
+"""The numpy door: photos and prompts in original pixels in, instances out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dinov.checkpoints import load_model
+from dinov.config import VARIANTS
+from dinov.device import describe_device, resolve_device
+from dinov.errors import InvalidImage, InvalidPrompt
+from dinov.feature_cache import FeatureCache
+from dinov.images import ImageTransform
+from dinov.masks import rasterise
+from dinov.model.dinov import DINOv, FeaturePyramid, Proposals
+from dinov.postprocess import category_probabilities, to_instances
+from dinov.prompt_bank import PromptBank
+from dinov.types import Image, Prompt, Reference, Segmentation
+
+DEFAULT_CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image's features, and how its pixels became the model's input."""
+
+    pyramid: FeaturePyramid
+    transform: ImageTransform
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the features."""
+        return self.pyramid.nbytes
+
+
+class Predictor:
+    """Finds what is marked on references in target images.
+
+    Each image is encoded once and kept in a cache; so are a target's proposals, which do not
+    depend on prompts. Use one predictor from one thread at a time.
+    """
+
+    def __init__(
+        self,
+        model: DINOv,
+        *,
+        variant: str,
+        checkpoint_hash: str,
+        device: str = "auto",
+        input_size: int | None = None,
+        score_threshold: float | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        config = VARIANTS[variant]
+        self.variant = variant
+        self.device = resolve_device(device)
+        self.input_size = config.input_size if input_size is None else input_size
+        if self.input_size < 32:
+            raise InvalidImage(f"Input size {self.input_size} is too small. Use 32 or more.")
+        self.score_threshold = (
+            config.score_threshold if score_threshold is None else score_threshold
+        )
+        self.checkpoint_hash = checkpoint_hash
+        self._resize = config.resize
+        self._model = model.to(self.device).eval()
+        self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes // 2)
+        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes // 2)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str = "lite",
+        *,
+        device: str = "auto",
+        input_size: int | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> Predictor:
+        """Load a checkpoint by name or path; the file says which variant it is.
+
+        Args:
+            checkpoint: "lite", "swin-t", "swin-l" or the path of a file.
+            device: see ``device.resolve_device``.
+            input_size: side in pixels to which images are resized; the checkpoint's own by default.
+            cache_bytes: memory for features of images seen before.
+
+        Raises:
+            CheckpointError: if the file is missing, damaged or of another architecture.
+            DeviceUnavailable: if the device does not exist here.
+        """
+        loaded = load_model(checkpoint)
+        threshold = loaded.metadata.get("score_threshold")
+        size = loaded.metadata.get("input_size")
+        return cls(
+            loaded.model,
+            variant=loaded.variant,
+            checkpoint_hash=loaded.sha256,
+            device=device,
+            input_size=int(size) if input_size is None and size else input_size,
+            score_threshold=float(threshold) if threshold else None,
+            cache_bytes=cache_bytes,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that an embedding depends on: variant, weights, input size."""
+        return f"{self.variant}-{self.checkpoint_hash[:16]}-{self.input_size}"
+
+    @property
+    def device_name(self) -> str:
+        """The device, for people."""
+        return describe_device(self.device)
+
+    def embed_references(self, references: Sequence[Reference]) -> PromptBank:
+        """Turn the prompts of all references into embeddings, grouped by category.
+
+        Raises:
+            InvalidPrompt: if a prompt is outside its image, has no area, or there is none at all.
+        """
+        positives: dict[int, list[Tensor]] = {}
+        negatives: dict[int, list[Tensor]] = {}
+        for reference in references:
+            embeddings = self.embed_prompts(reference.image, reference.prompts)
+            for prompt, embedding in zip(reference.prompts, embeddings, strict=True):
+                group = positives if prompt.positive else negatives
+                group.setdefault(prompt.category_id, []).append(embedding)
+        if not positives:
+            raise InvalidPrompt("There is no positive prompt. Mark at least one object first.")
+        return PromptBank(
+            self.fingerprint,
+            {category_id: torch.stack(group) for category_id, group in positives.items()},
+            {category_id: torch.stack(group) for category_id, group in negatives.items()},
+        )
+
+    @torch.inference_mode()
+    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+        """[P, C] embeddings of the prompts drawn on one image.
+
+        Raises:
+            InvalidPrompt: if a prompt is outside the image or has no area.
+        """
+        encoded = self._encode(image, _content_key(image))
+        if not prompts:
+            return encoded.pyramid.levels[0].new_zeros(0, encoded.pyramid.levels[0].shape[1])
+        masks = [encoded.transform.apply_mask(rasterise(p, image.shape[:2])) for p in prompts]
+        stacked = torch.from_numpy(np.stack(masks)).to(self.device)
+        return self._model.encode_prompts(encoded.pyramid, stacked).float()
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        image: Image,
+        bank: PromptBank,
+        *,
+        score_threshold: float | None = None,
+        max_instances: int = 300,
+    ) -> Segmentation:
+        """Find all objects of the bank's categories in an image (the generic task).
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+            bank: made by ``embed_references`` of a predictor with the same fingerprint.
+            score_threshold: lowest score to report; the checkpoint's own by default.
+            max_instances: at most so many, the best ones.
+
+        Raises:
+            FingerprintMismatch: if the bank was made with another model or input size.
+            InvalidPrompt: if the bank holds no positive prompt.
+        """
+        bank.require(self.fingerprint)
+        concepts = bank.concept_embeddings().to(self.device)
+        key = _content_key(image)
+        encoded = self._encode(image, key)
+        proposals = self._proposals.get_or_compute(
+            key, lambda: self._model.decode_proposals(encoded.pyramid)
+        )
+        categories = self._model.decode_categories(encoded.pyramid, concepts)
+        logits = (proposals.vectors @ categories.mT)[0].float()
+        return to_instances(
+            category_probabilities(logits, bank.category_ids, bank.negative_ids),
+            proposals.mask_logits[0],
+            bank.category_ids,
+            encoded.transform,
+            score_threshold=self.score_threshold if score_threshold is None else score_threshold,
+            max_instances=max_instances,
+        )
+
+    def _encode(self, image: Image, key: str) -> EncodedImage:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InvalidImage(
+                f"Expected an image [height, width, 3] of uint8, got {image.shape} {image.dtype}. "
+                "Read files with dinov.images.read_rgb."
+            )
+
+        def compute() -> EncodedImage:
+            transform = ImageTransform.fit(
+                (image.shape[0], image.shape[1]), self.input_size, resize=self._resize
+            )
+            pixels = torch.from_numpy(transform.apply_image(image))[None].to(self.device)
+            return EncodedImage(self._model.encode_image(pixels), transform)
+
+        return self._encoded.get_or_compute(key, compute)
+
+
+def _content_key(image: Image) -> str:
+    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
+    return f"{image.shape[0]}x{image.shape[1]}-{digest.hexdigest()}"
