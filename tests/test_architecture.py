@@ -1,0 +1,363 @@
+"""The rules of ARCHITECTURE.md, checked on the source itself: who may import whom, and sizes."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_FILE_LINES = 450
+MAX_FUNCTION_LINES = 60
+BLOCK_LINES = 10
+
+# Rule -> {file: why it may break the rule}. An exception that is no longer needed fails the test.
+EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
+    "home": {},
+    "direction": {},
+    "door": {},
+    "config": {},
+    "cycle": {},
+    "state": {},
+    "cuda": {},
+    "file": {},
+    "function": {},
+    "repeat": {},
+}
+
+# Where a third-party package may be imported. A folder ends with a dot.
+HOMES = {
+    "gradio": ("app.ui.", "app.canvas."),
+    "fastapi": ("app.ui.",),
+    "starlette": ("app.ui.",),
+    "uvicorn": ("app.ui.", "app.cli"),
+    "sqlite3": ("app.store",),
+    "ray": ("app.cluster",),
+    "timm": ("dinov.model.",),
+    # The app handles weights through one door; nothing else there may wait for torch to load.
+    "torch": ("dinov.", "app.model_session"),
+}
+
+# (module prefix, what it may not import): the arrows of the layout that point upwards.
+FORBIDDEN = [
+    ("dinov.", ("app",)),
+    ("dinov.types", ("dinov",)),
+    ("dinov.errors", ("dinov",)),
+    (
+        "dinov.model.",
+        (
+            *("dinov.predictor", "dinov.checkpoints", "dinov.images", "dinov.masks"),
+            *("dinov.coco", "dinov.references", "dinov.cli", "dinov.training", "dinov.evaluation"),
+            *("PIL", "cv2", "pathlib", "json", "os"),
+        ),
+    ),
+    ("dinov.predictor", ("dinov.training", "dinov.evaluation", "dinov.cli", "dinov.coco")),
+    ("dinov.training.", ("dinov.evaluation", "dinov.cli")),
+    ("app.segmentation", ("app.ui", "app.canvas", "app.cli")),
+    ("app.jobs", ("app.ui", "app.canvas", "app.cli", "app.segmentation")),
+    ("app.model_session", ("app.ui", "app.canvas", "app.cli", "app.segmentation", "app.jobs")),
+    ("app.store", ("app.ui", "app.canvas", "app.cli", "app.segmentation", "app.jobs")),
+    ("app.project", ("app.store", "app.ui", "app.canvas", "app.cli", "app.segmentation")),
+    ("app.formats.", ("app.ui", "app.canvas", "app.cli", "app.store", "app.jobs")),
+    ("app.canvas.", ("app.ui", "app.cli", "app.segmentation", "app.store", "app.jobs")),
+    ("app.ui.", ("app.cli", "app.store", "dinov.predictor", "dinov.checkpoints", "dinov.model")),
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the project; ``name`` is its path from the root."""
+
+    name: str
+    text: str
+
+    @property
+    def module(self) -> str:
+        """The dotted name, "app.ui.build"; a package's __init__ counts as the package."""
+        return self.name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+
+def sources(*patterns: str) -> list[Source]:
+    paths = sorted({path for pattern in patterns for path in ROOT.glob(pattern)})
+    return [Source(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]
+
+
+CODE = sources("app.py", "app/**/*.py", "dinov/**/*.py")
+TESTS = sources("tests/**/*.py")
+SCRIPTS = sources("app/**/static/**/*.js", "tests/**/*.mjs")
+STYLES = sources("app/**/static/**/*.css")
+
+
+# ----------------------------------------------------------------------------- reading the source
+
+
+def imports_of(source: Source) -> set[str]:
+    """Every module that a file imports, wherever in it; relative names made absolute."""
+    package = source.module.split(".")
+    if not source.name.endswith("__init__.py"):
+        package = package[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from app import store` imports app.store: both readings are kept.
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def is_inside(module: str, place: str) -> bool:
+    """Whether a module is the place or lies below it."""
+    place = place.removesuffix(".")
+    return module == place or module.startswith(place + ".")
+
+
+def code_lines(text: str) -> set[int]:
+    """The line numbers that carry code: no blank lines, comments or docstrings."""
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    numbers: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped and token.type != tokenize.ENDMARKER:
+            numbers |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            numbers -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return numbers
+
+
+def long_functions(source: Source) -> Iterator[str]:
+    counted = code_lines(source.text)
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = len(counted & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
+            if size > MAX_FUNCTION_LINES:
+                yield f"{source.name}:{node.lineno} {node.name} has {size} code lines"
+
+
+def comparable_lines(source: Source) -> list[tuple[int, str]]:
+    """(line number, text) of the lines that can stand twice: code, without imports."""
+    if not source.name.endswith(".py"):
+        lines = enumerate((line.strip() for line in source.lines), 1)
+        return [(n, line) for n, line in lines if line and not line.startswith(("//", "*", "/*"))]
+    numbers = code_lines(source.text)
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            numbers -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return [(number, source.lines[number - 1].strip()) for number in sorted(numbers)]
+
+
+def repeated_blocks(files: Iterable[Source]) -> Iterator[tuple[str, str]]:
+    """Pairs of places (path:line) at which the same ten lines of code begin."""
+    seen: dict[tuple[str, ...], str] = {}
+    for source in files:
+        lines = comparable_lines(source)
+        previous_repeats = False
+        for start in range(len(lines) - BLOCK_LINES + 1):
+            block = tuple(text for _, text in lines[start : start + BLOCK_LINES])
+            place = f"{source.name}:{lines[start][0]}"
+            first = seen.setdefault(block, place)
+            # A longer repetition is reported once, at its start.
+            if first != place and not previous_repeats:
+                yield first, place
+            previous_repeats = first != place
+
+
+def state_changes(source: Source) -> Iterator[str]:
+    """Assignments to an attribute of self outside __init__: hidden state in a model."""
+    for function in ast.walk(ast.parse(source.text)):
+        if not isinstance(function, ast.FunctionDef) or function.name == "__init__":
+            continue
+        for node in ast.walk(function):
+            targets: list[ast.expr] = []
+            if isinstance(node, ast.Assign):
+                targets = node.targets
+            elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+                targets = [node.target]
+            for target in targets:
+                owner = target.value if isinstance(target, ast.Attribute) else None
+                if isinstance(owner, ast.Name) and owner.id == "self":
+                    yield f"{source.name}:{node.lineno} {function.name} assigns to self"
+
+
+def cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """The import cycles of a module graph, each as a path that ends where it began."""
+    found: list[list[str]] = []
+    finished: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        if module in path:
+            found.append([*path[path.index(module) :], module])
+        elif module not in finished:
+            for imported in sorted(graph[module]):
+                visit(imported, [*path, module])
+            finished.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
+
+
+def check(
+    rule: str,
+    offences: Iterable[tuple[str, str]],
+    exceptions: Mapping[str, Mapping[str, str]] = EXCEPTIONS,
+) -> None:
+    """Fail with all offences (file, sentence) against a rule that no exception allows."""
+    offences, allowed = list(offences), exceptions[rule]
+    problems = [sentence for file, sentence in offences if file not in allowed]
+    unneeded = set(allowed) - {file for file, _ in offences}
+    problems += [f"{file}: this exception is no longer needed" for file in sorted(unneeded)]
+    assert not problems, f"{rule}:\n  " + "\n  ".join(problems)
+
+
+# ----------------------------------------------------------------------------- the rules
+
+
+def test_packages_are_imported_at_home_only() -> None:
+    offences = [
+        (source.name, f"{source.name} imports {package}, which belongs to {', '.join(homes)}")
+        for package, homes in HOMES.items()
+        for source in CODE
+        if any(is_inside(module, package) for module in imports_of(source))
+        and not any(is_inside(source.module, home) for home in homes)
+    ]
+    check("home", offences)
+
+
+def test_imports_go_down_only() -> None:
+    offences = [
+        (source.name, f"{source.name} imports {module}")
+        for prefix, forbidden in FORBIDDEN
+        for source in CODE
+        if is_inside(source.module, prefix)
+        for module in sorted(imports_of(source))
+        if any(is_inside(module, place) for place in forbidden)
+    ]
+    check("direction", offences)
+
+
+def test_the_app_meets_weights_at_one_door_only() -> None:
+    weights = ("dinov.predictor", "dinov.checkpoints", "dinov.model", "dinov.feature_cache")
+    offences = [
+        (source.name, f"{source.name} imports {module}")
+        for source in CODE
+        if source.module != "app.model_session" and is_inside(source.module, "app")
+        for module in sorted(imports_of(source))
+        if any(is_inside(module, place) for place in weights)
+    ]
+    check("door", offences)
+
+
+def test_only_build_knows_the_configuration_of_the_model() -> None:
+    offences = [
+        (source.name, f"{source.name} imports dinov.config")
+        for source in CODE
+        if is_inside(source.module, "dinov.model") and source.module != "dinov.model.build"
+        if any(is_inside(module, "dinov.config") for module in imports_of(source))
+    ]
+    check("config", offences)
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    modules = {source.module for source in CODE}
+    graph = {source.module: (imports_of(source) & modules) - {source.module} for source in CODE}
+    check("cycle", ((path[0], " → ".join(path)) for path in cycles(graph)))
+
+
+def test_the_model_keeps_no_state_between_calls() -> None:
+    offences = [
+        (source.name, sentence)
+        for source in CODE
+        if is_inside(source.module, "dinov.model")
+        for sentence in state_changes(source)
+    ]
+    check("state", offences)
+
+
+def test_devices_are_named_in_one_file() -> None:
+    offences = [
+        (source.name, f"{source.name}:{number} names cuda")
+        for source in CODE
+        if source.module != "dinov.device"
+        for number, line in enumerate(source.lines, 1)
+        if re.search("cuda", line, re.IGNORECASE)
+    ]
+    check("cuda", offences)
+
+
+def test_files_stay_short() -> None:
+    offences = [
+        (source.name, f"{source.name} has {len(source.lines)} lines")
+        for source in CODE + TESTS + SCRIPTS + STYLES
+        if len(source.lines) > MAX_FILE_LINES
+    ]
+    check("file", offences)
+
+
+def test_functions_stay_short() -> None:
+    offences = [(source.name, text) for source in CODE + TESTS for text in long_functions(source)]
+    check("function", offences)
+
+
+def test_no_block_stands_twice() -> None:
+    offences = [
+        (second.split(":")[0], f"{first} and {second} begin the same {BLOCK_LINES} lines")
+        for first, second in repeated_blocks(CODE + TESTS + SCRIPTS)
+    ]
+    check("repeat", offences)
+
+
+# ----------------------------------------------------------------------------- the rules can fail
+
+
+def test_relative_and_member_imports_are_seen() -> None:
+    text = "from . import store\nfrom ..dinov.types import Mask\nimport os.path as p"
+    found = imports_of(Source("app/x.py", text))
+    assert {"app.store", "dinov.types.Mask", "os.path"} <= found
+
+
+def test_a_long_function_is_found_and_its_comments_do_not_count() -> None:
+    body = "\n".join(f"    a{i} = {i}\n    # why" for i in range(MAX_FUNCTION_LINES))
+    text = f'def long():\n    """Docstring\n    of two lines."""\n{body}\n'
+    assert list(long_functions(Source("x.py", text))) == ["x.py:1 long has 61 code lines"]
+    shorter = text.replace("    a0 = 0\n", "")
+    assert list(long_functions(Source("x.py", shorter))) == []
+
+
+def test_a_repeated_block_is_found_once() -> None:
+    block = "\n".join(f"value_{i} = compute({i})" for i in range(BLOCK_LINES + 2))
+    pair = [Source("a.py", block), Source("b.py", f"import os\n\n{block}")]
+    assert list(repeated_blocks(pair)) == [("a.py:1", "b.py:3")]
+    nearly = block.replace("value_5", "other")
+    assert list(repeated_blocks([pair[0], Source("b.py", nearly)])) == []
+
+
+def test_hidden_state_is_found() -> None:
+    text = "class A:\n    def __init__(self): self.a = 1\n    def f(self): self.a += 1\n"
+    assert list(state_changes(Source("m.py", text))) == ["m.py:3 f assigns to self"]
+
+
+def test_a_cycle_is_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c", "a"]]
+    assert cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_an_exception_allows_its_file_and_fails_once_it_is_not_needed() -> None:
+    exceptions = {"file": {"long.py": "a table"}}
+    check("file", [("long.py", "long.py has 500 lines")], exceptions)
+    with pytest.raises(AssertionError, match=r"long\.py: this exception is no longer needed"):
+        check("file", [], exceptions)
+    with pytest.raises(AssertionError, match="other"):
+        check("file", [("long.py", "long"), ("other.py", "other")], exceptions)
