@@ -1,0 +1,169 @@
+"""Weights in and out: the architecture is read from the file, and every tensor must fit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dinov import upstream
+from dinov.config import VARIANTS, recognise_variant
+from dinov.download import CHECKPOINTS, download, find, sha256_of
+from dinov.errors import CheckpointCorrupt, CheckpointMismatch
+from dinov.model.build import build_model
+from dinov.model.dinov import DINOv
+
+__all__ = ["CHECKPOINTS", "LoadedCheckpoint", "download", "find", "load_model", "save_model"]
+
+_PREFIX = "model."
+_SHOWN_NAMES = 4
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A model in evaluation mode on the CPU, and where it came from."""
+
+    model: DINOv
+    variant: str
+    sha256: str
+    metadata: dict[str, str]
+    path: Path
+
+
+def load_model(name_or_path: str | Path) -> LoadedCheckpoint:
+    """Build the model whose weights a file holds, and load all of them.
+
+    Args:
+        name_or_path: a name of ``CHECKPOINTS``, or a .safetensors file of ours, or a .pth file
+            in our names or the official ones.
+
+    Raises:
+        CheckpointMissing: if the file is not on this machine.
+        CheckpointCorrupt: if it is damaged or holds no usable weights.
+        CheckpointMismatch: if a tensor is missing, left over or of another shape.
+    """
+    path = find(name_or_path)
+    state_dict, metadata = _read(path)
+    if upstream.is_official(state_dict):
+        state_dict = upstream.from_official(state_dict)
+    variant = recognise_variant({name: tuple(value.shape) for name, value in state_dict.items()})
+    model = build_model(VARIANTS[variant])
+    _check_fit(path, variant, model.state_dict(), state_dict)
+    model.load_state_dict(state_dict)
+    return LoadedCheckpoint(model.eval(), variant, sha256_of(path), metadata, path)
+
+
+def save_model(
+    model: DINOv,
+    path: Path,
+    metadata: Mapping[str, str],
+    dtype: torch.dtype = torch.float16,
+) -> Path:
+    """Write a model as safetensors: parameters in ``dtype``, buffers as they are.
+
+    The path holds either the old file or the whole new one.
+
+    Raises:
+        ValueError: if a value is not finite, or not representable in ``dtype``.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+    tensors = {}
+    for name, value in model.state_dict().items():
+        stored = value.detach().to("cpu", dtype if name in parameters else value.dtype)
+        if not stored.isfinite().all():
+            raise ValueError(f"'{name}' has values that are not finite in {dtype}.")
+        tensors[name] = stored.contiguous()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        save_file(tensors, partial, metadata={"format": "pt", **metadata})
+        return partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a file without running code from it."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise anything at all on foreign or damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointCorrupt(
+            f"{path} is damaged, or not a checkpoint of weights only ({reason}). "
+            "Delete it and download it again: python -m dinov download swin-t|swin-l"
+        ) from error
+    return _weights_of(path, content), {}
+
+
+def _weights_of(path: Path, content: Any) -> dict[str, Tensor]:
+    """Pick the state dict out of a training checkpoint or a flat file, without the prefix.
+
+    Whatever stands beside "model" (optimizer, scheduler, counters) is left, except for a second
+    set of weights: which of the two is meant cannot be known.
+    """
+    weights = content
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        weights = content["model"]
+        for name, value in content.items():
+            if name != "model" and (isinstance(value, Tensor) or _is_state_dict(value)):
+                raise CheckpointMismatch(
+                    f"{path} holds weights under 'model' and under '{name}'. "
+                    "Save the wanted ones in a file of their own."
+                )
+    if not _is_state_dict(weights):
+        raise CheckpointCorrupt(
+            f"{path} holds no weights: expected tensors by name, under 'model' or directly."
+        )
+    return {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(key, str) and isinstance(item, Tensor) for key, item in value.items())
+    )
+
+
+def _check_fit(
+    path: Path, variant: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> None:
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    reshaped = [
+        f"{name} (expected {list(expected[name].shape)}, got {list(found[name].shape)})"
+        for name in expected
+        if name in found and expected[name].shape != found[name].shape
+    ]
+    problems = [
+        _listed(what, names)
+        for what, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", reshaped),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointMismatch(
+            f"{path} looks like '{variant}' but does not fit it: {'; '.join(problems)}. "
+            "Use a checkpoint that was saved whole: python -m dinov download swin-t|swin-l"
+        )
+    damaged = [name for name, value in found.items() if not value.isfinite().all()]
+    if damaged:
+        raise CheckpointCorrupt(f"{path} holds {_listed('not finite', damaged)}.")
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return f"{len(names)} tensors {what}: {', '.join(names[:_SHOWN_NAMES])}{rest}"
