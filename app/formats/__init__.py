@@ -1,0 +1,1 @@
+"""File formats that results leave in, one module each."""

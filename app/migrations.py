@@ -1,0 +1,94 @@
+"""The database schema as a list of steps. Only ever append: released steps stand as they are.
+
+``PRAGMA user_version`` counts the steps a database has taken; ``store`` applies the rest.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[str, ...] = (
+    # AUTOINCREMENT: the id of a removed image must not come back under another image's name.
+    """
+    CREATE TABLE projects (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        opened_at TEXT NOT NULL,
+        score_threshold REAL,
+        last_image_id INTEGER
+    );
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+        created_at TEXT NOT NULL,
+        checkpoint TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        prompt_ids TEXT NOT NULL
+    );
+    CREATE TABLE images (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        file_name TEXT NOT NULL,
+        suffix TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        is_reference INTEGER NOT NULL DEFAULT 0,
+        is_target INTEGER NOT NULL DEFAULT 1,
+        prompts_rev INTEGER NOT NULL DEFAULT 0,
+        results_rev INTEGER NOT NULL DEFAULT 0,
+        run_id INTEGER REFERENCES runs,
+        run_key TEXT,
+        UNIQUE (project_id, sha256)
+    );
+    CREATE TABLE categories (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        color TEXT NOT NULL,
+        supercategory TEXT NOT NULL,
+        is_thing INTEGER NOT NULL,
+        UNIQUE (project_id, name)
+    );
+    CREATE TABLE prompts (
+        image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        category_id INTEGER NOT NULL REFERENCES categories ON DELETE CASCADE,
+        type TEXT NOT NULL,
+        points TEXT NOT NULL,
+        width REAL,
+        rle TEXT,
+        positive INTEGER NOT NULL,
+        PRIMARY KEY (image_id, id)
+    );
+    CREATE INDEX prompts_by_category ON prompts (category_id);
+    CREATE TABLE instances (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+        category_id INTEGER NOT NULL REFERENCES categories ON DELETE CASCADE,
+        run_id INTEGER NOT NULL REFERENCES runs,
+        size TEXT NOT NULL,
+        counts TEXT NOT NULL,
+        display_counts TEXT,
+        box_xyxy TEXT NOT NULL,
+        area INTEGER NOT NULL,
+        score REAL NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX instances_by_image ON instances (image_id);
+    CREATE INDEX instances_by_category ON instances (category_id);
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+        created_at TEXT NOT NULL,
+        state TEXT NOT NULL,
+        done INTEGER NOT NULL DEFAULT 0,
+        total INTEGER NOT NULL,
+        found INTEGER NOT NULL DEFAULT 0,
+        message TEXT NOT NULL DEFAULT '',
+        problems TEXT NOT NULL DEFAULT '[]'
+    );
+    """,
+)

@@ -1,0 +1,226 @@
+"""The application's only door to the model: loads it when it is first needed, one user at a time.
+
+Importing this module does not import torch; that takes seconds, and the page must not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from app.project import AppError, StatusView
+from app.settings import Settings
+from dinov.errors import DinovError, InvalidPrompt
+from dinov.images import read_rgb
+from dinov.types import Image, Prompt, PromptType, Segmentation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dinov.prompt_bank import PromptBank
+
+_log = logging.getLogger(__name__)
+
+_OFFICIAL_HINT = (
+    "The official checkpoints are larger and know more. Get one with "
+    "`python -m dinov download swin-t` (or `swin-l`), then start with "
+    "`python app.py --checkpoint swin-t`."
+)
+# An embedding has at most 256 numbers, so that a full cache stays around 10 MB.
+_CACHED_EMBEDDINGS = 8192
+
+
+class PredictorLike(Protocol):
+    """What the application needs of ``dinov.predictor.Predictor``."""
+
+    variant: str
+    input_size: int
+    score_threshold: float
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that an embedding depends on."""
+
+    @property
+    def device_name(self) -> str:
+        """The device, for people."""
+
+    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+        """Return [P, C] embeddings of the prompts drawn on one image."""
+
+    def segment(
+        self, image: Image, bank: PromptBank, *, score_threshold: float | None = None
+    ) -> Segmentation:
+        """Find all objects of the bank's categories in an image."""
+
+
+class ModelSession:
+    """A lazily loaded predictor behind a lock, with the embeddings of prompts seen before.
+
+    The predictor itself keeps the features of images, so that a changed prompt costs its own
+    embedding and a decode.
+    """
+
+    def __init__(
+        self, settings: Settings, load_predictor: Callable[[], PredictorLike] | None = None
+    ) -> None:
+        self._settings = settings
+        self._load_predictor = load_predictor or self._load_from_checkpoint
+        self._lock = threading.RLock()
+        self._predictor: PredictorLike | None = None
+        self._failure = ""
+        self._warming = threading.Lock()
+        self._embeddings: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+        self._last_image: tuple[str, Image] | None = None
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint's name or path, as it was asked for."""
+        return self._settings.checkpoint
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a segmentation can begin at once."""
+        return self._predictor is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model in use. Loads it."""
+        return self._loaded().fingerprint
+
+    @property
+    def score_threshold(self) -> float:
+        """The threshold that suits the checkpoint. Loads it."""
+        return self._loaded().score_threshold
+
+    def status(self) -> StatusView:
+        """Say which checkpoint runs where, without loading it."""
+        predictor, settings = self._predictor, self._settings
+        name = Path(settings.checkpoint).name
+        hint = _OFFICIAL_HINT if settings.checkpoint == "lite" else ""
+        if predictor is None:
+            return StatusView(
+                checkpoint=name,
+                variant=None,
+                device=settings.device,
+                input_size=settings.input_size,
+                loaded=False,
+                message=self._failure or f"{name}, not loaded yet",
+                hint=hint,
+            )
+        return StatusView(
+            checkpoint=name,
+            variant=predictor.variant,
+            device=predictor.device_name,
+            input_size=predictor.input_size,
+            loaded=True,
+            message=f"{name} on {predictor.device_name}",
+            hint=hint,
+        )
+
+    def warm_up(self) -> None:
+        """Load the model in the background and run it once; does nothing if that was begun."""
+        if self._predictor is None and self._warming.acquire(blocking=False):
+            threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    def embed(self, path: Path, sha256: str, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Return one embedding [C] for each prompt drawn on the image at ``path``.
+
+        Raises:
+            InvalidImage: if the file cannot be read.
+            InvalidPrompt: if a prompt marks nothing on it.
+            CheckpointError: if the model cannot be loaded.
+        """
+        with self._lock:
+            predictor = self._loaded()
+            keys = [(sha256, repr(prompt)) for prompt in prompts]
+            missing = [i for i, key in enumerate(keys) if key not in self._embeddings]
+            if missing:
+                image = self._read(path, sha256)
+                new = predictor.embed_prompts(image, [prompts[i] for i in missing])
+                for i, embedding in zip(missing, new, strict=True):
+                    self._embeddings[keys[i]] = embedding
+            for key in keys:
+                self._embeddings.move_to_end(key)
+            embeddings = [self._embeddings[key] for key in keys]
+            while len(self._embeddings) > _CACHED_EMBEDDINGS:
+                self._embeddings.popitem(last=False)
+            return embeddings
+
+    def bank(self, embedded: Sequence[tuple[Prompt, Tensor]]) -> PromptBank:
+        """Group embeddings by category.
+
+        Raises:
+            InvalidPrompt: if none of the prompts is positive.
+        """
+        from torch import stack
+
+        from dinov.prompt_bank import PromptBank
+
+        groups: dict[bool, dict[int, list[Tensor]]] = {True: {}, False: {}}
+        for prompt, embedding in embedded:
+            groups[prompt.positive].setdefault(prompt.category_id, []).append(embedding)
+        if not groups[True]:
+            raise InvalidPrompt("There is no positive mark. Mark at least one object first.")
+        positives, negatives = (
+            {category_id: stack(group) for category_id, group in groups[sign].items()}
+            for sign in (True, False)
+        )
+        return PromptBank(self.fingerprint, positives, negatives)
+
+    def segment(
+        self, path: Path, sha256: str, bank: PromptBank, score_threshold: float
+    ) -> Segmentation:
+        """Find the bank's categories in the image at ``path``.
+
+        Raises:
+            InvalidImage: if the file cannot be read.
+        """
+        with self._lock:
+            image = self._read(path, sha256)
+            return self._loaded().segment(image, bank, score_threshold=score_threshold)
+
+    def _loaded(self) -> PredictorLike:
+        with self._lock:
+            if self._predictor is None:
+                try:
+                    self._predictor = self._load_predictor()
+                except (AppError, DinovError) as error:
+                    self._failure = str(error)
+                    raise
+                self._failure = ""
+            return self._predictor
+
+    def _load_from_checkpoint(self) -> PredictorLike:
+        from dinov.predictor import Predictor
+
+        settings = self._settings
+        return Predictor.from_checkpoint(
+            settings.checkpoint, device=settings.device, input_size=settings.input_size
+        )
+
+    def _warm_up(self) -> None:
+        # The first pass sets up memory and kernels, which takes longer than the work itself.
+        try:
+            with self._lock:
+                blank = np.zeros((64, 64, 3), np.uint8)
+                prompt = Prompt(1, PromptType.BOX, (16.0, 16.0, 48.0, 48.0))
+                embedding = self._loaded().embed_prompts(blank, [prompt])[0]
+                self._loaded().segment(blank, self.bank([(prompt, embedding)]))
+        except DinovError as error:
+            # The status line shows it; the first job will say it again.
+            _log.warning("The model could not be loaded: %s", error)
+        finally:
+            self._warming.release()
+
+    def _read(self, path: Path, sha256: str) -> Image:
+        # Segmenting the image on screen again and again should not decode it each time.
+        if self._last_image is None or self._last_image[0] != sha256:
+            self._last_image = (sha256, read_rgb(path))
+        return self._last_image[1]

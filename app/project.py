@@ -1,0 +1,277 @@
+"""The values the application works with, and the errors it raises on purpose.
+
+    AppError
+    ├── NotFound         the project, image, category, instance or job does not exist (any more)
+    ├── InvalidInput     what was asked for makes no sense yet; the message says what to do
+    ├── StaleRevision    prompts were changed elsewhere since they were loaded
+    └── ServerError      the server cannot start, for example because the port is taken
+
+Ids of images, categories and instances are integers from 1 and are never used again, so that they
+stay the same from one export to the next. All coordinates are original-image pixels, upright.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypedDict
+
+from dinov.types import BoxXYXY, Prompt, Rle
+
+DEFAULT_SCORE_THRESHOLD = 0.5
+"""Shown until a checkpoint has been loaded and says what suits it."""
+
+SCORE_FLOOR = 0.05
+"""Proposals below this score are not kept; the score slider starts here."""
+
+DISPLAY_LONGEST_SIDE = 2048
+"""Masks sent to the browser are at most this long; the full-size ones stay for the export."""
+
+PALETTE = (
+    "#e6194b",
+    "#4363d8",
+    "#ffb000",
+    "#3cb44b",
+    "#911eb4",
+    "#42d4f4",
+    "#f58231",
+    "#f032e6",
+    "#008080",
+    "#bfef45",
+    "#9a6324",
+    "#7b8cff",
+    "#fabed4",
+    "#808000",
+    "#a0004b",
+    "#469990",
+)
+"""Category colours, in the order they are given; chosen to differ in hue and in lightness."""
+
+
+class AppError(Exception):
+    """Base of all errors raised on purpose by the application. The message is for people."""
+
+
+class NotFound(AppError):
+    """Something named by its id does not exist (any more)."""
+
+
+class InvalidInput(AppError):
+    """A request that cannot be carried out as it is."""
+
+
+class StaleRevision(AppError):
+    """The prompts of an image were changed elsewhere since they were loaded."""
+
+    def __init__(self, image_id: int, base_rev: int, current_rev: int) -> None:
+        super().__init__(
+            "The marks on this image were changed in another window "
+            f"(yours: revision {base_rev}, stored: {current_rev}). Reload the page to go on."
+        )
+        self.image_id = image_id
+        self.base_rev = base_rev
+        self.current_rev = current_rev
+
+
+class ServerError(AppError):
+    """The server cannot start."""
+
+
+class InstanceStatus(StrEnum):
+    """What the annotator decided about an instance."""
+
+    PROPOSED = "proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def is_active(self) -> bool:
+        """True while there is still something to wait for."""
+        return self in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A workspace: images, categories, prompts and results. Times are ISO 8601, UTC."""
+
+    id: str
+    name: str
+    created_at: str
+    updated_at: str
+    score_threshold: float
+    last_image_id: int | None
+
+
+@dataclass(frozen=True)
+class ProjectImage:
+    """An uploaded image. ``width`` and ``height`` are those of the upright pixels.
+
+    ``sha256`` is that of the uploaded bytes; ``results_rev`` grows with every change of results.
+    """
+
+    id: int
+    project_id: str
+    file_name: str
+    width: int
+    height: int
+    is_reference: bool
+    is_target: bool
+    sha256: str
+    suffix: str
+    prompts_rev: int
+    results_rev: int
+    position: int
+
+
+@dataclass(frozen=True)
+class StoredPrompt:
+    """A prompt with the identity the canvas gave it."""
+
+    id: str
+    image_id: int
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """An instance found by run ``run_id``, at the original size of its image.
+
+    ``display_counts`` is the same mask at the display size, where that is smaller.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    run_id: int
+    rle: Rle
+    display_counts: str | None
+    box_xyxy: BoxXYXY
+    area: int
+    score: float
+    status: InstanceStatus
+
+    def is_shown(self, score_threshold: float) -> bool:
+        """Whether it is drawn and exported: accepted, or proposed with a sufficient score."""
+        if self.status is InstanceStatus.PROPOSED:
+            return self.score >= score_threshold
+        return self.status is InstanceStatus.ACCEPTED
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where instances come from: the model that found them, and the prompts it was shown.
+
+    ``prompt_ids`` names the prompts by category id.
+    """
+
+    id: int
+    created_at: str
+    checkpoint: str
+    fingerprint: str
+    prompt_ids: dict[int, list[str]]
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """How much is on one image, at the project's score threshold.
+
+    ``is_segmented`` with ``shown == 0 and hidden == 0`` means: nothing found.
+    """
+
+    image_id: int
+    prompts: int
+    run_id: int | None
+    is_segmented: bool
+    shown: int
+    hidden: int
+    rejected: int
+    results_rev: int
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What became of an upload: the new images, and one line for each file that was left out."""
+
+    added: tuple[ProjectImage, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as the page shows it. ``found`` counts instances at the project's score threshold."""
+
+    id: str
+    project_id: str
+    state: JobState
+    done: int
+    total: int
+    found: int
+    message: str
+    problems: tuple[str, ...]
+    seconds_left: float | None = None
+    images_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote, what it left out and why, and which files it had to rename."""
+
+    path: Path
+    images: int
+    annotations: int
+    dropped: tuple[str, ...]
+    renamed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """Which checkpoint runs where. ``variant`` and ``input_size`` are None until it is loaded.
+
+    ``hint`` says how to get a better checkpoint, or is empty.
+    """
+
+    checkpoint: str
+    variant: str | None
+    device: str
+    input_size: int | None
+    loaded: bool
+    message: str
+    hint: str
+
+
+class ResultInstance(TypedDict):
+    """One instance in a results document. ``bbox`` is [x, y, w, h] in original-image pixels."""
+
+    id: int
+    category_id: int
+    score: float
+    bbox: list[float]
+    area: int
+    counts: str
+    status: str
+
+
+class ResultsDocument(TypedDict):
+    """The results of one image as the canvas reads them.
+
+    ``size`` is the [h, w] of the masks: the image's, or smaller where the image is very large.
+    ``run_id`` is None for an image that was never segmented. Rejected instances are left out.
+    """
+
+    schema: int
+    image_id: int
+    run_id: int | None
+    rev: int
+    size: list[int]
+    instances: list[ResultInstance]

@@ -1,0 +1,113 @@
+"""Database rows as the values of ``project``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from app.project import (
+    DEFAULT_SCORE_THRESHOLD,
+    InstanceStatus,
+    JobState,
+    JobView,
+    Project,
+    ProjectImage,
+    Run,
+    StoredInstance,
+    StoredPrompt,
+)
+from dinov.types import Category, Prompt, PromptType, Rle
+
+
+class Row(Protocol):
+    """A row whose columns are read by their names."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+def to_project(row: Row) -> Project:
+    """Read a project; a threshold that was never chosen reads as the default."""
+    threshold = row["score_threshold"]
+    return Project(
+        id=row["id"],
+        name=row["name"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        score_threshold=DEFAULT_SCORE_THRESHOLD if threshold is None else threshold,
+        last_image_id=row["last_image_id"],
+    )
+
+
+def to_image(row: Row) -> ProjectImage:
+    """Read an image."""
+    return ProjectImage(
+        id=row["id"],
+        project_id=row["project_id"],
+        file_name=row["file_name"],
+        width=row["width"],
+        height=row["height"],
+        is_reference=bool(row["is_reference"]),
+        is_target=bool(row["is_target"]),
+        sha256=row["sha256"],
+        suffix=row["suffix"],
+        prompts_rev=row["prompts_rev"],
+        results_rev=row["results_rev"],
+        position=row["position"],
+    )
+
+
+def to_category(row: Row) -> Category:
+    """Read a category."""
+    return Category(
+        row["id"], row["name"], row["color"], row["supercategory"], bool(row["is_thing"])
+    )
+
+
+def to_prompt(row: Row) -> StoredPrompt:
+    """Read a prompt."""
+    prompt = Prompt(
+        category_id=row["category_id"],
+        type=PromptType(row["type"]),
+        points=tuple(json.loads(row["points"])),
+        width=row["width"],
+        rle=json.loads(row["rle"]) if row["rle"] else None,
+        positive=bool(row["positive"]),
+    )
+    return StoredPrompt(row["id"], row["image_id"], prompt)
+
+
+def to_run(row: Row) -> Run:
+    """Read a run."""
+    prompt_ids = {int(key): ids for key, ids in json.loads(row["prompt_ids"]).items()}
+    return Run(row["id"], row["created_at"], row["checkpoint"], row["fingerprint"], prompt_ids)
+
+
+def to_instance(row: Row) -> StoredInstance:
+    """Read an instance."""
+    left, top, right, bottom = json.loads(row["box_xyxy"])
+    return StoredInstance(
+        id=row["id"],
+        image_id=row["image_id"],
+        category_id=row["category_id"],
+        run_id=row["run_id"],
+        rle=Rle(size=json.loads(row["size"]), counts=row["counts"]),
+        display_counts=row["display_counts"],
+        box_xyxy=(left, top, right, bottom),
+        area=row["area"],
+        score=row["score"],
+        status=InstanceStatus(row["status"]),
+    )
+
+
+def to_job(row: Row) -> JobView:
+    """Read a job."""
+    return JobView(
+        id=row["id"],
+        project_id=row["project_id"],
+        state=JobState(row["state"]),
+        done=row["done"],
+        total=row["total"],
+        found=row["found"],
+        message=row["message"],
+        problems=tuple(json.loads(row["problems"])),
+    )

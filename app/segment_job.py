@@ -1,0 +1,260 @@
+"""One segmentation: the prompts of a project's references, applied to a list of targets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.image_files import ImageFiles
+from app.jobs import JobControl
+from app.model_session import ModelSession
+from app.project import (
+    SCORE_FLOOR,
+    InstanceStatus,
+    InvalidInput,
+    ProjectImage,
+    StoredInstance,
+    StoredPrompt,
+)
+from app.results import display_counts
+from app.store import Store
+from dinov.errors import CheckpointError, DeviceUnavailable, InvalidImage, InvalidPrompt
+from dinov.masks import rle_iou
+from dinov.types import Category, Instance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dinov.prompt_bank import PromptBank
+    from dinov.types import Prompt
+
+_log = logging.getLogger(__name__)
+
+# A proposal that repeats what the annotator has decided on is dropped. An accepted object needs no
+# second mask; after a rejected one only much the same mask is unwanted, a better one is welcome.
+_SAME_AS_DECIDED_IOU = {InstanceStatus.ACCEPTED: 0.7, InstanceStatus.REJECTED: 0.9}
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """The work of a job; call it with the job's control.
+
+    Results are stored image by image. An image that fails is noted and the others go on. An image
+    whose results already come from the same prompts and model is left as it is, so that a job can
+    be cancelled or interrupted and then go on.
+    """
+
+    store: Store
+    files: ImageFiles
+    model: ModelSession
+    project_id: str
+    image_ids: tuple[int, ...]
+
+    def __call__(self, control: JobControl) -> str:
+        """Do the work and return the closing message."""
+        if not self.model.is_loaded:
+            control.say("Loading the model …")
+        threshold = self._score_threshold()
+        references = references_of(self.store, self.project_id)
+        control.say("Reading the marks …")
+        embedded = self._embed(references, control)
+        for problem in missing_marks(self.store.categories(self.project_id), references):
+            control.add_problem(problem)
+        bank = self.model.bank(embedded)
+        floor = min(SCORE_FLOOR, threshold)
+        run_key = _run_key(self.model.fingerprint, floor, references)
+        run_id = self.store.add_run(
+            self.project_id,
+            checkpoint=self.model.checkpoint,
+            fingerprint=self.model.fingerprint,
+            prompt_ids=_prompt_ids(references),
+        )
+        control.start_clock()
+        for number, image_id in enumerate(self.image_ids):
+            if control.is_cancelled:
+                return (
+                    f"Stopped after {number} of {len(self.image_ids)} images. Results so far stay."
+                )
+            control.say(f"Segmenting image {number + 1} of {len(self.image_ids)} …")
+            self._segment(image_id, bank, floor, run_id, run_key, control)
+        return self._closing_message()
+
+    def _score_threshold(self) -> float:
+        # Until the annotator chooses, the checkpoint knows best which scores mean something.
+        if not self.store.has_score_threshold(self.project_id):
+            self.store.update_project(self.project_id, score_threshold=self.model.score_threshold)
+        return self.store.project(self.project_id).score_threshold
+
+    def _embed(
+        self, references: Sequence[tuple[ProjectImage, list[StoredPrompt]]], control: JobControl
+    ) -> list[tuple[Prompt, Tensor]]:
+        embedded: list[tuple[Prompt, Tensor]] = []
+        for image, stored_prompts in references:
+            prompts = [stored.prompt for stored in stored_prompts]
+            try:
+                path = self.files.path(image)
+                embedded += zip(prompts, self.model.embed(path, image.sha256, prompts), strict=True)
+            except (InvalidImage, InvalidPrompt) as error:
+                control.add_problem(f"{image.file_name}: {error}")
+        return embedded
+
+    def _segment(
+        self,
+        image_id: int,
+        bank: PromptBank,
+        floor: float,
+        run_id: int,
+        run_key: str,
+        control: JobControl,
+    ) -> None:
+        """Segment one image and store what was found; whatever goes wrong is noted as a problem."""
+        is_up_to_date = False
+        name = f"Image {image_id}"
+        try:
+            image = self.store.image(image_id)
+            name = image.file_name
+            is_up_to_date = self.store.latest_run(image_id)[1] == run_key
+            if not is_up_to_date:
+                path = self.files.path(image)
+                segmentation = self.model.segment(path, image.sha256, bank, floor)
+                self._store(image_id, run_id, run_key, segmentation.instances)
+        except (CheckpointError, DeviceUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
+            _log.warning("%s could not be segmented", name, exc_info=error)
+            control.add_problem(f"{name}: {error or type(error).__name__}")
+        control.advance(found=self._shown([image_id]), is_timed=not is_up_to_date)
+
+    def _store(
+        self, image_id: int, run_id: int, run_key: str, instances: Sequence[Instance]
+    ) -> None:
+        with self.store.transaction():
+            decided = [
+                instance
+                for instance in self.store.instances(image_id)
+                if instance.status is not InstanceStatus.PROPOSED
+            ]
+            self.store.replace_proposals(
+                image_id,
+                run_id,
+                run_key,
+                [
+                    _proposal(image_id, run_id, instance)
+                    for instance in instances
+                    if not _repeats_a_decision(instance, decided)
+                ],
+            )
+
+    def _shown(self, image_ids: Sequence[int]) -> int:
+        threshold = self.store.project(self.project_id).score_threshold
+        counts = self.store.counts(self.project_id, threshold)
+        return sum(counts[image_id].shown for image_id in image_ids if image_id in counts)
+
+    def _closing_message(self) -> str:
+        images = _number(len(self.image_ids), "image")
+        found = self._shown(self.image_ids)
+        return (
+            f"Found {_number(found, 'object')} in {images}."
+            if found
+            else (f"Nothing found in {images} at this score threshold.")
+        )
+
+
+def references_of(store: Store, project_id: str) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
+    """List the images of a project that are references, with their prompts."""
+    prompts: dict[int, list[StoredPrompt]] = {}
+    for stored in store.project_prompts(project_id):
+        prompts.setdefault(stored.image_id, []).append(stored)
+    return [
+        (image, prompts[image.id])
+        for image in store.images(project_id)
+        if image.is_reference and image.id in prompts
+    ]
+
+
+def require_marks(store: Store, project_id: str) -> None:
+    """Make sure that there is something to look for.
+
+    Raises:
+        InvalidInput: if no reference has a positive prompt; the message says what to do.
+    """
+    references = references_of(store, project_id)
+    signs = {stored.prompt.positive for _, prompts in references for stored in prompts}
+    if True in signs:
+        return
+    if signs:
+        raise InvalidInput("There are only negative marks. Mark at least one object to be found.")
+    if store.project_prompts(project_id):
+        raise InvalidInput(
+            "No marked image is used as a reference. Turn on 'reference' for one of them."
+        )
+    raise InvalidInput(
+        "Nothing is marked yet. Choose a category, then mark an object with a point, a box or a "
+        "scribble."
+    )
+
+
+def missing_marks(
+    categories: Sequence[Category],
+    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+) -> list[str]:
+    """Say which categories cannot be looked for, for want of positive prompts."""
+    positive = {
+        s.prompt.category_id for _, prompts in references for s in prompts if s.prompt.positive
+    }
+    return [
+        f"Category “{category.name}” was not looked for: it has no positive mark on a reference."
+        for category in categories
+        if category.id not in positive
+    ]
+
+
+def _proposal(image_id: int, run_id: int, instance: Instance) -> StoredInstance:
+    return StoredInstance(
+        id=0,
+        image_id=image_id,
+        category_id=instance.category_id,
+        run_id=run_id,
+        rle=instance.rle,
+        display_counts=display_counts(instance.rle),
+        box_xyxy=instance.box_xyxy,
+        area=instance.area,
+        score=float(instance.score),
+        status=InstanceStatus.PROPOSED,
+    )
+
+
+def _repeats_a_decision(instance: Instance, decided: Sequence[StoredInstance]) -> bool:
+    return any(
+        other.category_id == instance.category_id
+        and rle_iou(other.rle, instance.rle) >= _SAME_AS_DECIDED_IOU[other.status]
+        for other in decided
+    )
+
+
+def _run_key(
+    fingerprint: str,
+    floor: float,
+    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+) -> str:
+    """Name everything the results of an image depend on, besides the image."""
+    marks = [(image.sha256, [repr(s.prompt) for s in prompts]) for image, prompts in references]
+    return hashlib.sha256(json.dumps([fingerprint, floor, marks]).encode()).hexdigest()
+
+
+def _prompt_ids(
+    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+) -> dict[int, list[str]]:
+    ids: dict[int, list[str]] = {}
+    for _, prompts in references:
+        for stored in prompts:
+            ids.setdefault(stored.prompt.category_id, []).append(stored.id)
+    return ids
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

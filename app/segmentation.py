@@ -1,0 +1,232 @@
+"""The use cases of the application: everything the page and the API can do, without either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.example import fill_example
+from app.formats import coco
+from app.image_files import ImageFiles
+from app.jobs import JobRunner
+from app.model_session import ModelSession, PredictorLike
+from app.project import (
+    AppError,
+    ExportReport,
+    ImageCounts,
+    InstanceStatus,
+    InvalidInput,
+    JobState,
+    JobView,
+    Project,
+    ResultsDocument,
+    ServerError,
+    StatusView,
+    StoredInstance,
+)
+from app.results import results_document
+from app.segment_job import SegmentJob, require_marks
+from app.settings import Settings
+from app.store import Store
+from app.workspace import Workspace
+
+_EXAMPLE_NAME = "Example"
+
+
+class Studio(Workspace):
+    """All use cases: those of the workspace, and segmentation with what comes of it."""
+
+    def __init__(
+        self, store: Store, files: ImageFiles, model: ModelSession, jobs: JobRunner
+    ) -> None:
+        super().__init__(store, files)
+        self._model = model
+        self._jobs = jobs
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, load_predictor: Callable[[], PredictorLike] | None = None
+    ) -> Studio:
+        """Open the data folder, or begin a new one.
+
+        Args:
+            settings: where the data is, and which model to use.
+            load_predictor: makes the predictor when it is first needed; from the checkpoint of the
+                settings by default.
+
+        Raises:
+            ServerError: if the folder cannot be used.
+        """
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            store = Store(settings.data_dir / "studio.sqlite3")
+        except OSError as error:
+            raise ServerError(
+                f"The data folder {settings.data_dir} cannot be used ({error.strerror}). "
+                "Choose another with --data-dir."
+            ) from error
+        files = ImageFiles(settings.data_dir / "projects")
+        return cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+
+    def close(self) -> None:
+        """Stop the job at work after its current image, and close the database."""
+        self._jobs.close()
+        self._store.close()
+
+    def warm_up(self) -> None:
+        """Begin to load the model in the background, so that the first segmentation is quick."""
+        self._model.warm_up()
+
+    def model_status(self) -> StatusView:
+        """Say which checkpoint runs where, without loading it."""
+        return self._model.status()
+
+    # Projects, where jobs or the model matter
+
+    def delete_project(self, project_id: str) -> None:
+        """Remove a project with its images and results. Its jobs are stopped first."""
+        self._jobs.cancel_all(project_id)
+        super().delete_project(project_id)
+
+    def open_example(self) -> Project:
+        """Open the example project; its photos and prompts come with the program.
+
+        Once it has been made it is opened as the annotator left it.
+        """
+        for project in self.projects():
+            if project.name == _EXAMPLE_NAME:
+                return self.open_project(project.id)
+        project = self.create_project(_EXAMPLE_NAME)
+        fill_example(self, project.id)
+        return project
+
+    # Segmentation
+
+    def start_segmentation(
+        self,
+        project_id: str,
+        image_ids: Sequence[int] | None = None,
+        score_threshold: float | None = None,
+    ) -> str:
+        """Begin to segment targets in the background.
+
+        New proposals take the place of earlier ones; accepted and rejected instances stay. Images
+        whose results come from the same prompts and model are left as they are.
+
+        Args:
+            project_id: the project.
+            image_ids: the images to segment; all targets by default.
+            score_threshold: becomes the project's, if it is given.
+
+        Returns:
+            The id of the job.
+
+        Raises:
+            InvalidInput: if nothing is marked, or there is no target.
+        """
+        if score_threshold is not None:
+            self.set_score_threshold(project_id, score_threshold)
+        targets = self._targets(project_id, image_ids)
+        require_marks(self._store, project_id)
+        work = SegmentJob(self._store, self._files, self._model, project_id, targets)
+        return self._jobs.submit(project_id, len(targets), work)
+
+    def segment_now(
+        self,
+        project_id: str,
+        image_ids: Sequence[int] | None = None,
+        score_threshold: float | None = None,
+    ) -> dict[int, int]:
+        """Segment targets and wait for it.
+
+        Returns:
+            For each segmented image the number of instances at the project's score threshold. An
+            image that could not be segmented is left out.
+
+        Raises:
+            AppError: if it failed or was stopped; the message says why.
+        """
+        targets = self._targets(project_id, image_ids)
+        job = self._jobs.wait(self.start_segmentation(project_id, targets, score_threshold))
+        if job.state is not JobState.DONE:
+            raise AppError(job.message)
+        counts = self.counts(project_id)
+        return {
+            image_id: counts[image_id].shown
+            for image_id in targets
+            if image_id in counts and counts[image_id].is_segmented
+        }
+
+    def job(self, job_id: str) -> JobView:
+        """Return a job with its progress."""
+        return self._jobs.view(job_id)
+
+    def active_job(self, project_id: str) -> JobView | None:
+        """Return the project's job that is under way or waits, if there is one."""
+        job = self._jobs.latest(project_id)
+        return job if job and job.state.is_active else None
+
+    def latest_job(self, project_id: str) -> JobView | None:
+        """Return the project's job under way or else its last one, if there was any."""
+        return self._jobs.latest(project_id)
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job after the image it is at. What it has found stays."""
+        self._jobs.cancel(job_id)
+
+    # Results
+
+    def results(self, image_id: int) -> ResultsDocument:
+        """Return the instances on an image as the canvas reads them."""
+        with self._store.transaction():
+            return results_document(self._store, self._store.image(image_id))
+
+    def counts(self, project_id: str) -> dict[int, ImageCounts]:
+        """Count prompts and instances of each image, at the project's score threshold."""
+        threshold = self._store.project(project_id).score_threshold
+        return self._store.counts(project_id, threshold)
+
+    def delete_instance(self, instance_id: int) -> StoredInstance:
+        """Take an instance out of the results; it can be restored."""
+        return self._decide(instance_id, InstanceStatus.REJECTED)
+
+    def restore_instance(self, instance_id: int) -> StoredInstance:
+        """Make an instance a proposal again."""
+        return self._decide(instance_id, InstanceStatus.PROPOSED)
+
+    def accept_instance(self, instance_id: int) -> StoredInstance:
+        """Make an instance part of the results whatever its score, for good."""
+        return self._decide(instance_id, InstanceStatus.ACCEPTED)
+
+    def export_coco(
+        self, project_id: str, destination: Path, *, score_threshold: float | None = None
+    ) -> ExportReport:
+        """Write a project's results as COCO instances JSON: what is shown is what is exported.
+
+        Args:
+            project_id: the project.
+            destination: the file to write; it holds the old content or all of the new.
+            score_threshold: the lowest score to write; the project's by default.
+        """
+        return coco.export_project(self._store, project_id, destination, score_threshold)
+
+    def _targets(self, project_id: str, image_ids: Sequence[int] | None) -> tuple[int, ...]:
+        images = {image.id: image for image in self._store.images(project_id)}
+        if not images:
+            self._store.project(project_id)
+            raise InvalidInput("There are no images yet. Add some first.")
+        unknown = [image_id for image_id in image_ids or () if image_id not in images]
+        if unknown:
+            raise InvalidInput(f"This project has no image with the id {unknown[0]}.")
+        chosen = images if image_ids is None else dict.fromkeys(image_ids)
+        targets = tuple(image_id for image_id in chosen if images[image_id].is_target)
+        if not targets:
+            raise InvalidInput(
+                "There is no target. Add an image, or turn on “target” for one of them."
+            )
+        return targets
+
+    def _decide(self, instance_id: int, status: InstanceStatus) -> StoredInstance:
+        with self._store.transaction():
+            self._store.set_status(instance_id, status)
+            return self._store.instance(instance_id)

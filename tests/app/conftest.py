@@ -1,0 +1,126 @@
+"""A studio on a temporary folder, with a predictor that finds things by their colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from app.segmentation import Studio
+from app.settings import Settings
+from dinov.masks import encode_rle, rasterise, rle_area, rle_box_xyxy
+from dinov.types import Instance, Prompt, Segmentation
+
+RED, GREEN, BLUE, WHITE = (220, 20, 20), (20, 200, 20), (20, 20, 220), (255, 255, 255)
+
+
+class ColorPredictor:
+    """Stands in for the model: an embedding is a colour, an instance a patch of it.
+
+    Patches of at least 100 pixels score 0.9, smaller ones 0.2.
+    """
+
+    variant = "color"
+    input_size = 64
+    score_threshold = 0.4
+    fingerprint = "color-1-64"
+    device_name = "CPU"
+
+    def __init__(self) -> None:
+        self.embedded: list[Prompt] = []
+        self.segmented = 0
+        self.before_segment = lambda: None
+
+    def embed_prompts(self, image, prompts: Sequence[Prompt]):
+        import torch
+
+        self.embedded += prompts
+        masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
+        colors = [np.median(image[mask], axis=0).astype(np.float32) for mask in masks]
+        return torch.from_numpy(np.stack(colors))
+
+    def segment(self, image, bank, *, score_threshold=None) -> Segmentation:
+        self.before_segment()
+        self.segmented += 1
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        instances = []
+        for category_id in bank.category_ids:
+            colors = bank.positives[category_id].numpy()
+            near = np.zeros(image.shape[:2], np.uint8)
+            for color in colors:
+                near |= (np.abs(image.astype(np.float32) - color).max(axis=2) < 30).astype(np.uint8)
+            count, labels = cv2.connectedComponents(near)
+            for label in range(1, count):
+                rle = encode_rle(labels == label)
+                score = 0.9 if rle_area(rle) >= 100 else 0.2
+                if score >= threshold:
+                    box, area = rle_box_xyxy(rle), rle_area(rle)
+                    instances.append(Instance(category_id, score, rle, box, area))
+        instances.sort(key=lambda instance: -instance.score)
+        return Segmentation(image.shape[:2], tuple(instances))
+
+
+def draw(size_hw=(60, 80), patches=(), background=WHITE) -> np.ndarray:
+    """A picture with patches (x0, y0, x1, y1, colour)."""
+    picture = np.full((*size_hw, 3), background, np.uint8)
+    for x0, y0, x1, y1, color in patches:
+        picture[y0:y1, x0:x1] = color
+    return picture
+
+
+def as_bytes(picture: np.ndarray, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(picture).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+REFERENCE = draw(patches=[(10, 10, 30, 30, RED), (50, 10, 70, 30, GREEN)])
+TARGET = draw(
+    patches=[
+        (5, 5, 25, 25, RED),
+        (40, 30, 60, 50, RED),
+        (70, 50, 74, 54, RED),
+        (30, 5, 38, 25, BLUE),
+    ]
+)
+
+
+@pytest.fixture
+def predictor() -> ColorPredictor:
+    return ColorPredictor()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, predictor: ColorPredictor) -> Iterator[Studio]:
+    opened = Studio.open(Settings(data_dir=tmp_path / "data"), load_predictor=lambda: predictor)
+    yield opened
+    opened.close()
+
+
+class Marked:
+    """A project with one marked reference and two targets."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.id = studio.create_project("Patches").id
+        files = [
+            ("reference.png", as_bytes(REFERENCE)),
+            ("target.png", as_bytes(TARGET)),
+            ("empty.png", as_bytes(draw())),
+        ]
+        self.reference, self.target, self.empty = studio.add_images(self.id, files).added
+        studio.set_role(self.reference.id, is_target=False)
+        self.prompt_id = studio.add_prompt(
+            self.id, self.reference.id, "red", "box", [12, 12, 28, 28]
+        )
+        self.red = studio.categories(self.id)[0]
+
+
+@pytest.fixture
+def marked(studio: Studio) -> Marked:
+    return Marked(studio)
