@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
+
 from dinov import __version__, masks
-from dinov.types import Category, Rle
+from dinov.types import Category, Rle, SizeHW
 
 Encoding = Literal["auto", "polygon", "rle"]
 Scalar = str | int | float | bool | None
@@ -159,6 +161,36 @@ def segmentation_of(rle: Rle, encoding: Encoding = "auto") -> list[list[float]] 
         ):
             return polygons
     return {"size": list(rle["size"]), "counts": rle["counts"]}
+
+
+def rle_of_segmentation(segmentation: Any, size_hw: SizeHW) -> Rle:
+    """Read any COCO ``segmentation``: polygons (also a single flat one) or RLE, packed or not.
+
+    Raises:
+        ValueError: if it is none of these or belongs to an image of another size.
+        InvalidPrompt: if a polygon has too few points.
+    """
+    if isinstance(segmentation, list) and segmentation:
+        nested = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        return masks.encode_rle(masks.mask_of_polygons(nested, size_hw))
+    if not isinstance(segmentation, dict) or "counts" not in segmentation:
+        raise ValueError("The segmentation is neither a list of polygons nor run-length encoded.")
+    if tuple(segmentation.get("size", ())) != size_hw:
+        raise ValueError(
+            f"The mask has the size {segmentation.get('size')}, its image {list(size_hw)}."
+        )
+    counts = segmentation["counts"]
+    if isinstance(counts, list):
+        runs = np.asarray(counts, np.int64)
+        if runs.ndim != 1 or runs.min(initial=0) < 0 or runs.sum() != size_hw[0] * size_hw[1]:
+            raise ValueError("The runs of the mask do not add up to its size.")
+        mask = np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape(size_hw[::-1]).T
+        return masks.encode_rle(mask)
+    rle = Rle(
+        size=list(size_hw), counts=counts.decode() if isinstance(counts, bytes) else str(counts)
+    )
+    masks.decode_rle(rle)
+    return rle
 
 
 def _annotation_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,10 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
     """
     name = _name_of(source)
     try:
-        with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+        with (
+            warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning),
+            PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture,
+        ):
             _check_size(name, picture.size, max_pixels)
             picture.load()
             return np.array(_to_rgb(_upright(picture)))
@@ -68,7 +72,7 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
         raise InvalidImage(f"Image {name} does not exist. Check the path.") from error
     except (IsADirectoryError, PermissionError) as error:
         raise InvalidImage(f"Image {name} cannot be opened: {error.strerror}.") from error
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+    except PIL.Image.DecompressionBombError as error:
         raise InvalidImage(f"Image {name} is too large. Scale it down first.") from error
     except PIL.UnidentifiedImageError as error:
         raise InvalidImage(

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from dinov import coco, masks
 from dinov.coco import CocoAnnotation, CocoImage
+from dinov.errors import InvalidPrompt
 from dinov.types import Category, Mask
 
 SIZE = (30, 40)
@@ -168,3 +169,37 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         coco.write({"info": {"score": float("nan")}}, path)
     assert json.loads(path.read_text()) == {"info": {}}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_form_of_a_segmentation_is_read() -> None:
+    drawn = block(2, 3, 12, 13)
+    rle = masks.encode_rle(drawn)
+    plain = [3 * 30 + 2, *[10, 20] * 9, 10, 40 * 30 - 12 * 30 - 12]
+    polygon = [3, 2, 13, 2, 13, 12, 3, 12]
+    for segmentation in (
+        polygon,
+        [polygon],
+        rle,
+        {"size": [30, 40], "counts": rle["counts"].encode()},
+        {"size": [30, 40], "counts": plain},
+    ):
+        assert coco.rle_of_segmentation(segmentation, SIZE) == rle
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [],
+        None,
+        "text",
+        {"size": [30, 40]},
+        {"size": [40, 30], "counts": [1200]},
+        {"size": [30, 40], "counts": [1201]},
+        {"size": [30, 40], "counts": [1300, -100]},
+        {"size": [30, 40], "counts": "11"},
+        [[1, 2, 3, 4]],
+    ],
+)
+def test_other_segmentations_are_refused(segmentation: object) -> None:
+    with pytest.raises((ValueError, InvalidPrompt)):
+        coco.rle_of_segmentation(segmentation, SIZE)

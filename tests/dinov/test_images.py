@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +137,9 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_images_beyond_the_limit_are_refused_before_decoding() -> None:
-    bomb = encoded(PIL.Image.new("1", (20_000, 20_000)))
+    small = encoded(PIL.Image.new("1", (1, 1)))
+    header = b"IHDR" + struct.pack(">II", 20_000, 20_000) + small[24:29]
+    bomb = small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
     with pytest.raises(InvalidImage, match="too large"):
         read_rgb(bomb)
     with pytest.raises(InvalidImage, match="9x6"):

@@ -1,0 +1,5 @@
+"""``python -m dinov``."""
+
+from dinov.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,326 @@
+"""The command line of the library: ``python -m dinov COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dinov import __version__, coco
+from dinov.download import CHECKPOINTS, default_directory, download
+from dinov.errors import DinovError
+from dinov.images import find_images, read_rgb
+from dinov.references import ReferenceFile, read_references
+from dinov.types import Category, Segmentation
+
+STOPPED_BY_USER = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its help line, its options and what it does (returning the exit status)."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 if all went well."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m dinov", description="Segment what is marked on reference images."
+    )
+    parser.add_argument("--version", action="version", version=f"dinov {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command_parser = commands.add_parser(name, help=command.help, description=command.help)
+        # Options are built for the chosen command alone: the others would import torch.
+        if name in arguments[:1]:
+            command.add_arguments(command_parser)
+    parsed = parser.parse_args(arguments)
+    try:
+        return COMMANDS[parsed.command].run(parsed)
+    except DinovError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'A file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        _tell("Stopped.")
+        return STOPPED_BY_USER
+
+
+def _deferred(help_line: str, module: str) -> Command:
+    """A command whose module is imported when it is used."""
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        importlib.import_module(module).add_arguments(parser)
+
+    def run(arguments: argparse.Namespace) -> int:
+        status: int = importlib.import_module(module).run(arguments)
+        return status
+
+    return Command(help_line, add_arguments, run)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _fail(text: str) -> int:
+    _tell(f"dinov: {text}")
+    return 1
+
+
+# ------------------------------------------------------------------------------------- download
+
+
+def _add_download_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=sorted(CHECKPOINTS), help="which checkpoint")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=default_directory(),
+        help="where to put it (default: %(default)s)",
+    )
+
+
+def _run_download(arguments: argparse.Namespace) -> int:
+    with tqdm(
+        desc=arguments.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None
+    ) as bar:
+
+        def show(present: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(present - bar.n)
+
+        path = download(arguments.name, directory=arguments.directory, progress=show)
+
+    from dinov.checkpoints import load_model
+
+    # The authors publish no digest, so what came is verified by loading every tensor.
+    loaded = load_model(path)
+    expected = CHECKPOINTS[arguments.name].variant
+    if loaded.variant != expected:
+        return _fail(f"{path} holds '{loaded.variant}', not '{expected}'. Delete it.")
+    print(f"{path} is complete: {loaded.variant}, SHA-256 {loaded.sha256}")
+    return 0
+
+
+# -------------------------------------------------------------------------------------- segment
+
+
+def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--references",
+        type=Path,
+        required=True,
+        metavar="REF.json",
+        help="COCO instances JSON whose annotations are the prompts",
+    )
+    parser.add_argument(
+        "--reference-images",
+        type=Path,
+        metavar="DIR",
+        help="where the file names in REF.json start (default: its own folder)",
+    )
+    parser.add_argument(
+        "--targets",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="images, folders of images or patterns to be segmented",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.json",
+        help="the result, COCO instances JSON",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="lite",
+        metavar="NAME|FILE",
+        help=f"{', '.join(CHECKPOINTS)} or a file (default: lite)",
+    )
+    parser.add_argument(
+        "--task",
+        choices=["generic"],
+        default="generic",
+        help="generic: every object of the marked concepts",
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=_score,
+        metavar="X",
+        help="lowest score to report, 0 to 1 (default: the checkpoint's)",
+    )
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        metavar="N",
+        help="side in pixels to which images are resized for the model (default: the checkpoint's)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, mps or the name of a GPU (default: auto)"
+    )
+    parser.add_argument(
+        "--mask-encoding",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+
+
+def _score(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+@dataclass
+class _Findings:
+    """What became of the targets so far."""
+
+    found: list[tuple[str, Segmentation]]
+    problems: list[str]
+    stopped: bool = False
+
+
+def _run_segment(arguments: argparse.Namespace) -> int:
+    # Whatever can be wrong with the input is told before the model is loaded.
+    _check_writable(arguments.output)
+    targets = find_images(arguments.targets)
+    references = read_references(arguments.references, arguments.reference_images)
+    for note in references.notes:
+        _tell(note)
+
+    from dinov.predictor import Predictor
+
+    predictor = Predictor.from_checkpoint(
+        arguments.checkpoint, device=arguments.device, input_size=arguments.input_size
+    )
+    threshold = arguments.score_threshold
+    threshold = predictor.score_threshold if threshold is None else threshold
+    bank = predictor.embed_references(
+        tqdm(references, desc="references", unit="image", disable=None)
+    )
+    findings = _segment_all(
+        targets, lambda image: predictor.segment(image, bank, score_threshold=threshold)
+    )
+    for problem in findings.problems:
+        _tell(f"dinov: {problem}")
+    if not findings.found:
+        return STOPPED_BY_USER if findings.stopped else _fail("No target could be segmented.")
+
+    info: dict[str, coco.Scalar] = {
+        "checkpoint": predictor.variant,
+        "checkpoint_sha256": predictor.checkpoint_hash,
+        "input_size": predictor.input_size,
+        "score_threshold": threshold,
+        "task": arguments.task,
+    }
+    _write_result(arguments.output, references, findings, info, arguments.mask_encoding)
+    return STOPPED_BY_USER if findings.stopped else int(bool(findings.problems))
+
+
+def _check_writable(output: Path) -> None:
+    """Raise the OSError of writing ``output`` now rather than after the work."""
+    if output.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output.parent):
+        pass
+
+
+def _segment_all(targets: Sequence[Path], segment: Callable[..., Segmentation]) -> _Findings:
+    """Segment one target after the other; a bad one is noted, Ctrl-C ends it with what is done."""
+    findings = _Findings([], [])
+    names = _names_below_common_folder(targets)
+    try:
+        for path, name in zip(
+            tqdm(targets, desc="targets", unit="image", disable=None), names, strict=True
+        ):
+            try:
+                findings.found.append((name, segment(read_rgb(path))))
+            except DinovError as error:
+                findings.problems.append(str(error))
+            except (MemoryError, RuntimeError) as error:  # too little memory is either of them
+                reason = (str(error).splitlines() or ["too little memory"])[0]
+                findings.problems.append(f"Image {path} could not be segmented: {reason}")
+    except KeyboardInterrupt:
+        findings.stopped = True
+        findings.problems.append(f"Stopped after {len(findings.found)} of {len(targets)} targets.")
+    return findings
+
+
+def _write_result(
+    output: Path,
+    references: ReferenceFile,
+    findings: _Findings,
+    info: dict[str, coco.Scalar],
+    encoding: coco.Encoding,
+) -> None:
+    images = [
+        coco.CocoImage(number, name, width=result.size_hw[1], height=result.size_hw[0])
+        for number, (name, result) in enumerate(findings.found, start=1)
+    ]
+    instances = [
+        (image.id, instance)
+        for image, (_, result) in zip(images, findings.found, strict=True)
+        for instance in result.instances
+    ]
+    annotations = [
+        coco.CocoAnnotation(
+            number, image_id, instance.category_id, instance.rle, score=instance.score
+        )
+        for number, (image_id, instance) in enumerate(instances, start=1)
+    ]
+    categories = sorted(references.categories, key=lambda category: category.id)
+    export = coco.build(images, categories, annotations, info=info, encoding=encoding)
+    coco.write(export.document, output)
+    for change in (*_renumbered(categories), *export.renamed, *export.dropped):
+        _tell(change)
+    empty = sum(not result.instances for _, result in findings.found)
+    nothing = f"; nothing found on {empty}" if empty else ""
+    print(f"{len(annotations)} instances on {len(images)} targets{nothing}: {output}")
+
+
+def _names_below_common_folder(paths: Sequence[Path]) -> list[str]:
+    """File names as a COCO reader wants them: relative to one folder, with forward slashes."""
+    absolute = [path.absolute() for path in paths]
+    common = Path(os.path.commonpath([path.parent for path in absolute]))
+    return [path.relative_to(common).as_posix() for path in absolute]
+
+
+def _renumbered(categories: Iterable[Category]) -> list[str]:
+    return [
+        f"Category '{category.name}' has the id {number} in the result (it was {category.id})."
+        for number, category in enumerate(categories, start=1)
+        if category.id != number
+    ]
+
+
+COMMANDS: dict[str, Command] = {
+    "download": Command(
+        "Download an official checkpoint and verify it.", _add_download_arguments, _run_download
+    ),
+    "segment": Command(
+        "Segment targets by the prompts on reference images.", _add_segment_arguments, _run_segment
+    ),
+    "train": _deferred("Train a model.", "dinov.training.command"),
+    "evaluate": _deferred("Measure a checkpoint.", "dinov.evaluation.command"),
+    "benchmark": _deferred("Measure the speed on this machine.", "dinov.benchmark"),
+}

@@ -1,0 +1,217 @@
+"""References and their prompts from a COCO instances file.
+
+Each annotation is a prompt. The optional field ``"prompt": {"type", "points", "width",
+"positive"}`` says how the object was marked; without it the segmentation is a mask prompt, or the
+bbox a box prompt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from dinov import coco
+from dinov.errors import InvalidPrompt, InvalidReferences
+from dinov.images import read_rgb
+from dinov.masks import rasterise
+from dinov.types import Category, Prompt, PromptType, Reference, SizeHW
+
+_SHOWN_ERRORS = 3
+
+
+class _PromptField(BaseModel):
+    type: PromptType
+    points: list[float] = []
+    width: float | None = None
+    positive: bool = True
+
+
+class _Annotation(BaseModel):
+    id: int | str | None = None
+    image_id: int
+    category_id: int
+    segmentation: Any = None
+    bbox: list[float] = []
+    iscrowd: bool | None = False
+    prompt: _PromptField | None = None
+
+
+class _Image(BaseModel):
+    id: int
+    file_name: str = Field(min_length=1)
+    width: int | None = None
+    height: int | None = None
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+    supercategory: str | None = None
+
+
+class _Document(BaseModel):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+@dataclass(frozen=True)
+class ReferenceFile:
+    """The references of one file. Iterating reads one picture after the other.
+
+    ``notes`` says in words what the file holds that is not used.
+    """
+
+    path: Path
+    categories: tuple[Category, ...]
+    notes: tuple[str, ...]
+    _images: tuple[tuple[Path, _Image, tuple[_Annotation, ...]], ...]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Reference]:
+        """Yield the references in the order of the file.
+
+        Raises:
+            InvalidImage: if a picture cannot be read.
+            InvalidReferences: if a picture is of another size than the file says.
+            InvalidPrompt: if a prompt marks nothing; the message names annotation and image.
+        """
+        for picture_path, image, marks in self._images:
+            picture = read_rgb(picture_path)
+            size_hw = (picture.shape[0], picture.shape[1])
+            _check_size(picture_path, image, size_hw)
+            prompts = [_to_prompt(annotation, image, size_hw) for annotation in marks]
+            yield Reference(picture, prompts, image.file_name)
+
+
+def read_references(path: Path, images_directory: Path | None = None) -> ReferenceFile:
+    """Read a references file and check that it hangs together.
+
+    Args:
+        path: COCO instances JSON.
+        images_directory: where its file names start; the folder of ``path`` by default.
+
+    Raises:
+        InvalidReferences: if the file is missing, no COCO JSON, names unknown ids or absent
+            pictures, or holds no positive prompt.
+    """
+    document = _parse(path)
+    _check_unique(path, "images", [image.id for image in document.images])
+    _check_unique(path, "categories", [category.id for category in document.categories])
+    grouped, notes = _prompts_by_image(path, document)
+    directory = path.parent if images_directory is None else images_directory
+    images = []
+    for image in document.images:
+        if not grouped[image.id]:
+            continue
+        picture = directory / image.file_name
+        if not picture.is_file():
+            raise InvalidReferences(
+                f"{path} names the image {image.file_name}, which is not in {directory}. "
+                "Give the folder of the images: --reference-images."
+            )
+        images.append((picture, image, tuple(grouped[image.id])))
+    categories = [
+        Category(row.id, row.name, supercategory=row.supercategory or Category.supercategory)
+        for row in document.categories
+    ]
+    return ReferenceFile(path, tuple(categories), tuple(notes), tuple(images))
+
+
+def _parse(path: Path) -> _Document:
+    try:
+        return _Document.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
+    except OSError as error:
+        raise InvalidReferences(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        details = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors()[:_SHOWN_ERRORS]
+        ]
+        raise InvalidReferences(
+            f"{path} is not COCO instances JSON ({error.error_count()} problems): "
+            f"{'; '.join(details)}"
+        ) from error
+    except ValueError as error:
+        raise InvalidReferences(f"{path} is not JSON: {error}") from error
+
+
+def _check_unique(path: Path, kind: str, ids: Sequence[int]) -> None:
+    if len(set(ids)) != len(ids):
+        raise InvalidReferences(f"{path} uses an id twice under '{kind}'. Ids must be unique.")
+
+
+def _prompts_by_image(
+    path: Path, document: _Document
+) -> tuple[dict[int, list[_Annotation]], list[str]]:
+    """Group the annotations that are prompts; tell which others and which categories are not."""
+    grouped: dict[int, list[_Annotation]] = {image.id: [] for image in document.images}
+    names = {category.id: category.name for category in document.categories}
+    marked: set[int] = set()
+    notes = []
+    for annotation in document.annotations:
+        if annotation.image_id not in grouped or annotation.category_id not in names:
+            raise InvalidReferences(
+                f"{path}: annotation {annotation.id} belongs to image {annotation.image_id} and "
+                f"category {annotation.category_id}, and one of them is not in the file."
+            )
+        if annotation.iscrowd and annotation.prompt is None:
+            notes.append(f"Annotation {annotation.id} is a crowd, no example: not used.")
+            continue
+        grouped[annotation.image_id].append(annotation)
+        if annotation.prompt is None or annotation.prompt.positive:
+            marked.add(annotation.category_id)
+    if not marked:
+        raise InvalidReferences(
+            f"{path} has no positive prompt. Mark at least one object: give an annotation a "
+            "'prompt', a segmentation or a bbox."
+        )
+    notes += [
+        f"Category '{name}' has no positive prompt: it is not searched for."
+        for category_id, name in names.items()
+        if category_id not in marked
+    ]
+    return grouped, notes
+
+
+def _check_size(picture: Path, image: _Image, size_hw: SizeHW) -> None:
+    stated = (image.height or size_hw[0], image.width or size_hw[1])
+    if stated != size_hw:
+        raise InvalidReferences(
+            f"{picture} is {size_hw[1]}x{size_hw[0]} when upright, but the references file says "
+            f"{stated[1]}x{stated[0]}: its prompts would be misplaced. Use the original picture."
+        )
+
+
+def _to_prompt(annotation: _Annotation, image: _Image, size_hw: SizeHW) -> Prompt:
+    try:
+        prompt = _read_prompt(annotation, size_hw)
+        rasterise(prompt, size_hw)
+    except (InvalidPrompt, ValueError) as error:
+        raise InvalidPrompt(f"Annotation {annotation.id} on {image.file_name}: {error}") from error
+    return prompt
+
+
+def _read_prompt(annotation: _Annotation, size_hw: SizeHW) -> Prompt:
+    mark = annotation.prompt
+    if mark is None:
+        mark = _PromptField(type=PromptType.MASK if annotation.segmentation else PromptType.BOX)
+    if mark.type is PromptType.MASK:
+        rle = coco.rle_of_segmentation(annotation.segmentation, size_hw)
+        return Prompt(annotation.category_id, mark.type, rle=rle, positive=mark.positive)
+    points = mark.points
+    if mark.type is PromptType.BOX and not points:
+        if len(annotation.bbox) != 4:
+            raise InvalidPrompt("It has no prompt, no segmentation and no bbox [x, y, w, h].")
+        x, y, width, height = annotation.bbox
+        points = [x, y, x + width, y + height]
+    return Prompt(
+        annotation.category_id, mark.type, tuple(points), mark.width, positive=mark.positive
+    )

@@ -1,0 +1,251 @@
+"""The commands as a user types them, with a small model of random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from pycocotools.coco import COCO
+
+from dinov import cli
+from dinov.checkpoints import save_model
+from dinov.config import VARIANTS
+from dinov.download import CHECKPOINTS, CheckpointEntry
+from dinov.model.build import build_model
+
+Segment = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    return save_model(build_model(VARIANTS["tiny"]), path, {"score_threshold": "0.5"})
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A reference with two categories; three targets of different sizes, one rotated by EXIF."""
+    generator = np.random.default_rng(0)
+    for name, (height, width) in {
+        "ref.png": (60, 80),
+        "t/1.jpg": (50, 70),
+        "t/a/2.png": (90, 40),
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(generator.integers(0, 256, (height, width, 3), np.uint8)).save(path)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (64, 48), "blue").save(tmp_path / "t/10.jpg", exif=exif)
+    marks: list[dict[str, Any]] = [
+        {"id": 1, "image_id": 1, "category_id": 3, "bbox": [5, 5, 20, 20]},
+        {"id": 2, "image_id": 1, "category_id": 8, "prompt": {"type": "point", "points": [50, 30]}},
+    ]
+    document = {
+        "images": [{"id": 1, "file_name": "ref.png", "width": 80, "height": 60}],
+        "categories": [{"id": 8, "name": "stone"}, {"id": 3, "name": "leaf"}],
+        "annotations": marks,
+    }
+    (tmp_path / "ref.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+@pytest.fixture
+def segment(photos: Path, checkpoint: Path) -> Segment:
+    def run(*extra: object, targets: tuple[object, ...] = (photos / "t",)) -> int:
+        arguments = ["segment", "--references", photos / "ref.json", "--targets", *targets]
+        arguments += ["--output", photos / "out.json", "--checkpoint", checkpoint]
+        arguments += ["--input-size", 64, "--device", "cpu", *extra]
+        return cli.main([str(argument) for argument in arguments])
+
+    return run
+
+
+def test_segment_writes_coco_over_all_targets(
+    segment: Segment, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment("--score-threshold", 0) == 0
+    told = capsys.readouterr()
+    api = COCO(str(photos / "out.json"))
+    images = [(image["file_name"], image["height"], image["width"]) for image in api.imgs.values()]
+    assert images == [("1.jpg", 50, 70), ("10.jpg", 64, 48), ("a/2.png", 90, 40)]
+    assert [(c["id"], c["name"]) for c in api.cats.values()] == [(1, "leaf"), (2, "stone")]
+    assert api.anns
+    for annotation in api.anns.values():
+        image = api.imgs[annotation["image_id"]]
+        assert api.annToMask(annotation).shape == (image["height"], image["width"])
+        assert api.annToMask(annotation).sum() == annotation["area"] > 0
+        assert 0 <= annotation["score"] <= 1
+    info = api.dataset["info"]
+    assert info["score_threshold"] == 0
+    assert info["input_size"] == 64
+    assert len(info["checkpoint_sha256"]) == 64
+    assert f"{len(api.anns)} instances on 3 targets" in told.out
+    assert "'leaf' has the id 1 in the result (it was 3)" in told.err
+
+
+def test_the_same_command_gives_the_same_file(segment: Segment, photos: Path) -> None:
+    segment("--score-threshold", 0)
+    first = (photos / "out.json").read_bytes()
+    segment("--score-threshold", 0)
+    assert (photos / "out.json").read_bytes() == first
+
+
+def test_nothing_found_is_an_answer(
+    segment: Segment, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segment("--score-threshold", 1) == 0
+    document = json.loads((photos / "out.json").read_text())
+    assert document["annotations"] == []
+    assert len(document["images"]) == 3
+    assert "nothing found on 3" in capsys.readouterr().out
+
+
+def test_the_checkpoint_s_threshold_is_the_default(segment: Segment, photos: Path) -> None:
+    assert segment() == 0
+    document = json.loads((photos / "out.json").read_text())
+    assert document["info"]["score_threshold"] == 0.5
+    assert all(annotation["score"] >= 0.5 for annotation in document["annotations"])
+
+
+def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
+    assert segment("--score-threshold", 0, "--mask-encoding", "rle") == 0
+    document = json.loads((photos / "out.json").read_text())
+    assert {type(row["segmentation"]) for row in document["annotations"]} == {dict}
+
+
+def test_a_bad_target_is_reported_and_the_rest_goes_on(
+    segment: Segment, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "t/5.jpg").write_bytes(b"no picture")
+    assert segment() == 1
+    assert "5.jpg is empty or not an image" in capsys.readouterr().err
+    document = json.loads((photos / "out.json").read_text())
+    assert [image["file_name"] for image in document["images"]] == ["1.jpg", "10.jpg", "a/2.png"]
+
+
+def test_without_a_usable_target_nothing_is_written(
+    segment: Segment, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "bad.jpg").touch()
+    assert segment(targets=(photos / "bad.jpg",)) == 1
+    assert "No target could be segmented" in capsys.readouterr().err
+    assert not (photos / "out.json").exists()
+
+
+def test_stopping_keeps_what_is_done(
+    segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, seen = cli.read_rgb, []
+
+    def read_then_stop(path: Path) -> Any:
+        seen.append(path)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(cli, "read_rgb", read_then_stop)
+    assert segment() == cli.STOPPED_BY_USER
+    document = json.loads((photos / "out.json").read_text())
+    assert [image["file_name"] for image in document["images"]] == ["1.jpg"]
+
+
+def test_a_target_the_model_cannot_take_does_not_end_the_run(
+    segment: Segment,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read = cli.read_rgb
+
+    def read_or_fail(path: Path) -> Any:
+        if path.name == "10.jpg":
+            raise RuntimeError("out of memory\nlong details")
+        return read(path)
+
+    monkeypatch.setattr(cli, "read_rgb", read_or_fail)
+    assert segment() == 1
+    assert "10.jpg could not be segmented: out of memory\n" in capsys.readouterr().err
+    assert len(json.loads((photos / "out.json").read_text())["images"]) == 2
+
+
+@pytest.mark.parametrize("output", [".", "ref.json/out.json"])
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.setattr(cli, "read_references", lambda *_: pytest.fail("the work has begun"))
+    assert segment("--output", photos / output) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "targets", "message"),
+    [
+        (["--references", "absent.json"], None, "absent.json cannot be read"),
+        (["--checkpoint", "absent.pth"], None, "no checkpoint file absent.pth"),
+        (["--device", "abacus"], None, "Unknown device 'abacus'"),
+        (["--input-size", "3"], None, "Input size 3"),
+        ([], ["nowhere/*.jpg"], "There is no image at nowhere"),
+        (["--output", "/proc/out.json"], None, "/proc"),
+    ],
+)
+def test_bad_input_ends_with_a_message(
+    segment: Segment,
+    capsys: pytest.CaptureFixture[str],
+    photos: Path,
+    extra: list[str],
+    targets: list[str] | None,
+    message: str,
+) -> None:
+    assert segment(*extra, targets=tuple(targets or [photos / "t"])) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.5", "nan", "high"])
+def test_a_threshold_is_between_0_and_1(segment: Segment, threshold: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        segment("--score-threshold", threshold)
+    assert caught.value.code == 2
+
+
+def test_download_verifies_what_is_there(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = CheckpointEntry(checkpoint.name, "tiny")
+    monkeypatch.setitem(CHECKPOINTS, "lite", there)
+    arguments = ["download", "lite", "--directory", str(checkpoint.parent)]
+    assert cli.main(arguments) == 0
+    assert f"{checkpoint} is complete: tiny" in capsys.readouterr().out
+    monkeypatch.setitem(CHECKPOINTS, "lite", CheckpointEntry(checkpoint.name, "swin-t"))
+    assert cli.main(arguments) == 1
+    assert "holds 'tiny', not 'swin-t'" in capsys.readouterr().err
+
+
+def test_help_comes_without_loading_torch() -> None:
+    probe = (
+        "import sys, dinov.cli\n"
+        "for words in (['--help'], ['segment', '--help'], ['download', '--help']):\n"
+        "    try: dinov.cli.main(words)\n"
+        "    except SystemExit as end: assert end.code == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in cli.COMMANDS:
+        assert name in done.stdout
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "dinov"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "COMMAND" in done.stderr

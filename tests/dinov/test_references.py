@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from dinov import masks
+from dinov.errors import InvalidImage, InvalidPrompt, InvalidReferences
+from dinov.references import read_references
+from dinov.types import PromptType
+
+SIZE = (30, 40)
+BLOCK = np.zeros(SIZE, np.bool_)
+BLOCK[5:15, 10:30] = True
+POLYGON = [10, 5, 30, 5, 30, 15, 10, 15]
+
+
+def annotation(**fields: Any) -> dict[str, Any]:
+    return {"id": 1, "image_id": 1, "category_id": 4} | fields
+
+
+def document(*annotations: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {
+        "images": [{"id": 1, "file_name": "sub/größe.png", "width": 40, "height": 30}],
+        "categories": [{"id": 4, "name": "leaf", "supercategory": "plant"}],
+        "annotations": list(annotations),
+    } | fields
+
+
+def written(tmp_path: Path, content: dict[str, Any]) -> Path:
+    (tmp_path / "sub").mkdir(exist_ok=True)
+    PIL.Image.new("RGB", SIZE[::-1], "green").save(tmp_path / "sub/größe.png")
+    path = tmp_path / "references.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"segmentation": [POLYGON]}, "mask"),
+        ({"segmentation": masks.encode_rle(BLOCK), "bbox": [0, 0, 2, 2]}, "mask"),
+        ({"bbox": [10, 5, 20, 10]}, "box"),
+        ({"bbox": [10, 5, 20, 10], "segmentation": []}, "box"),
+        ({"bbox": [10, 5, 20, 10], "prompt": {"type": "box"}}, "box"),
+        ({"prompt": {"type": "box", "points": [10, 5, 30, 15]}, "segmentation": [[0] * 6]}, "box"),
+        ({"prompt": {"type": "polygon", "points": POLYGON}}, "polygon"),
+        ({"prompt": {"type": "mask"}, "segmentation": [POLYGON]}, "mask"),
+        ({"segmentation": [POLYGON], "iscrowd": 1, "prompt": {"type": "mask"}}, "mask"),
+    ],
+)
+def test_every_way_to_mark_an_area(tmp_path: Path, fields: dict[str, Any], kind: str) -> None:
+    (reference,) = read_references(written(tmp_path, document(annotation(**fields))))
+    (prompt,) = reference.prompts
+    assert prompt.type is PromptType(kind)
+    assert prompt.category_id == 4
+    assert prompt.positive
+    np.testing.assert_array_equal(masks.rasterise(prompt, SIZE), BLOCK)
+
+
+def test_points_and_scribbles_keep_width_and_sign(tmp_path: Path) -> None:
+    marks = [
+        annotation(prompt={"type": "point", "points": [3.5, 4]}),
+        annotation(id=2, prompt={"type": "scribble", "points": [1, 2, 9, 9], "width": 3}),
+        annotation(id=3, prompt={"type": "point", "points": [20, 20], "positive": False}),
+    ]
+    (reference,) = read_references(written(tmp_path, document(*marks)))
+    point, scribble, _ = reference.prompts
+    assert (point.type, point.points) == (PromptType.POINT, (3.5, 4.0))
+    assert (scribble.points, scribble.width) == ((1, 2, 9, 9), 3)
+    assert [p.positive for p in reference.prompts] == [True, True, False]
+    assert reference.name == "sub/größe.png"
+    assert reference.image.shape == (30, 40, 3)
+
+
+def test_several_images_and_categories(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 9)).save(tmp_path / "b.png")
+    content = document(
+        annotation(bbox=[1, 1, 5, 5]),
+        annotation(id=2, image_id=2, category_id=9, bbox=[1, 1, 5, 5]),
+        annotation(id=3, image_id=2, bbox=[2, 2, 5, 5]),
+        annotation(id=4, segmentation=[POLYGON], iscrowd=1),
+        categories=[{"id": number, "name": f"c{number}"} for number in (9, 4, 7)],
+    )
+    content["images"] += [{"id": 2, "file_name": "b.png"}, {"id": 3, "file_name": "unused.png"}]
+    references = read_references(written(tmp_path, content))
+    assert len(references) == 2
+    assert [[p.category_id for p in r.prompts] for r in references] == [[4], [9, 4]]
+    assert [c.id for c in references.categories] == [9, 4, 7]
+    assert len(references.notes) == 2
+    assert "crowd" in references.notes[0]
+    assert "'c7' has no positive prompt" in references.notes[1]
+
+
+def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
+    path = written(tmp_path, document(annotation(bbox=[1, 1, 5, 5])))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    (tmp_path / "sub").rename(moved / "sub")
+    with pytest.raises(InvalidReferences, match=r"größe\.png.*--reference-images"):
+        read_references(path)
+    assert len(list(read_references(path, moved))) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (document(), "no positive prompt"),
+        (
+            document(annotation(prompt={"type": "point", "points": [1, 1], "positive": False})),
+            "no positive prompt",
+        ),
+        (document(annotation(image_id=5, bbox=[1, 1, 5, 5])), "image 5"),
+        (document(annotation(category_id=5, bbox=[1, 1, 5, 5])), "category 5"),
+        (document(annotation(prompt={"type": "lasso"})), r"annotations\.0\.prompt\.type"),
+        (document(annotation(bbox="wide")), r"annotations\.0\.bbox"),
+        (document(images=[{"id": 1, "file_name": "a"}] * 2), "id twice under 'images'"),
+        (document(categories=[{"id": 1, "name": "a"}] * 2), "id twice under 'categories'"),
+        ({"shapes": []}, "is not COCO instances JSON"),
+        ([1, 2], "is not COCO instances JSON"),
+    ],
+)
+def test_files_that_make_no_sense_are_named(
+    tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidReferences, match=rf"references\.json.*{message}"):
+        read_references(written(tmp_path, content))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"nonsense"])
+def test_what_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "references.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidReferences, match=r"references\.json is not JSON"):
+        read_references(path)
+    with pytest.raises(InvalidReferences, match=r"absent\.json cannot be read"):
+        read_references(tmp_path / "absent.json")
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    path = written(tmp_path, document(annotation(bbox=[1, 1, 5, 5])))
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(read_references(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bbox": [50, 50, 5, 5]},
+        {"bbox": [1, 1, 0, 5]},
+        {"bbox": [1, 1, 5]},
+        {},
+        {"prompt": {"type": "point"}},
+        {"prompt": {"type": "point", "points": [41, 3]}},
+        {"prompt": {"type": "mask"}},
+        {"segmentation": [[1, 1, 2, 2]]},
+        {"segmentation": {"size": [40, 30], "counts": [1200]}},
+    ],
+)
+def test_a_prompt_that_marks_nothing_is_named(tmp_path: Path, fields: dict[str, Any]) -> None:
+    references = read_references(written(tmp_path, document(annotation(id=17, **fields))))
+    with pytest.raises(InvalidPrompt, match=r"Annotation 17 on sub/größe\.png"):
+        list(references)
+
+
+def test_a_picture_of_another_size_would_misplace_prompts(tmp_path: Path) -> None:
+    path = written(tmp_path, document(annotation(bbox=[1, 1, 5, 5])))
+    PIL.Image.new("RGB", (30, 40)).save(tmp_path / "sub/größe.png")
+    with pytest.raises(InvalidReferences, match=r"30x40 when upright.*40x30"):
+        list(read_references(path))
+    (tmp_path / "sub/größe.png").write_bytes(b"no picture")
+    with pytest.raises(InvalidImage, match=r"größe\.png"):
+        list(read_references(path))
+
+
+def test_the_example_is_valid(repository: Path) -> None:
+    references = read_references(repository / "assets/example/references.json")
+    assert references.notes == ()
+    assert all(reference.prompts for reference in references)
