@@ -1,0 +1,123 @@
+"""Images and the marks on them: the filmstrip and the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+from pydantic import BaseModel
+
+from app.canvas import PromptsEvent
+from app.segmentation import Studio
+from app.ui.page import Page, Place, Session, Updates
+from app.ui.uploads import uploaded_file
+
+FIRST_CATEGORY = "Object"
+"""Made with the first images, so that marking can begin at once; a double click renames it."""
+
+
+class UploadedFile(BaseModel):
+    """A file as the upload route stored it, and the name it had on the user's computer."""
+
+    path: Path
+    name: str
+
+
+class FilesAdded(Place):
+    """Files were chosen, dropped or pasted."""
+
+    files: list[UploadedFile]
+
+
+class RoleChanged(Place):
+    """The image ``changed_id`` became, or stopped being, a reference or a target."""
+
+    changed_id: int
+    is_reference: bool | None = None
+    is_target: bool | None = None
+
+
+class ImageRemoved(Place):
+    """``image_id`` is the open image, ``removed_id`` the one to delete."""
+
+    removed_id: int
+
+
+class CanvasEvent(Place):
+    """What the canvas says about the image it shows; it does not know the project."""
+
+    instance_id: int | None = None
+
+
+def save_prompts(studio: Studio) -> Callable[[PromptsEvent], int]:
+    """Make the function that stores every edit of the canvas and answers with the new revision."""
+
+    def save(event: PromptsEvent) -> int:
+        image = studio.image(event.image_id)
+        prompts = event.stored_prompts(image.width, image.height)
+        return studio.save_prompts(event.image_id, event.base_rev, prompts)
+
+    return save
+
+
+def bind(page: Page) -> None:
+    """Connect the filmstrip and the canvas."""
+    _bind_filmstrip(page)
+    _bind_canvas(page)
+
+
+def _bind_filmstrip(page: Page) -> None:
+    studio = page.studio
+
+    def add_files(event: FilesAdded, session: Session) -> Updates:
+        place = session.place or event
+        project_id = place.project_id or studio.create_project().id
+        sources = [(file.name, uploaded_file(file.path).read_bytes()) for file in event.files]
+        report = studio.add_images(project_id, sources)
+        for problem in report.problems:
+            gr.Warning(problem, title="", duration=12)
+        if report.added and not studio.categories(project_id):
+            studio.add_category(project_id, FIRST_CATEGORY)
+        if report.added and place.image_id is None:
+            return page.open(session, project_id, report.added[0].id)
+        return page.refresh(event, session)
+
+    def open_image(event: Place, session: Session) -> Updates:
+        return page.open(session, event.project_id, event.image_id)
+
+    def change_role(event: RoleChanged, session: Session) -> Updates:
+        studio.set_role(
+            event.changed_id, is_reference=event.is_reference, is_target=event.is_target
+        )
+        return page.refresh(event, session)
+
+    def remove_image(event: ImageRemoved, session: Session) -> Updates:
+        studio.remove_image(event.removed_id)
+        return page.refresh(event, session)
+
+    page.on(page.filmstrip.files_added, add_files, FilesAdded, one_at_a_time="uploads")
+    page.on(page.filmstrip.image_opened, open_image, Place)
+    page.on(page.filmstrip.role_changed, change_role, RoleChanged)
+    page.on(page.filmstrip.image_removed, remove_image, ImageRemoved)
+
+
+def _bind_canvas(page: Page) -> None:
+    studio = page.studio
+
+    def show_counts(event: CanvasEvent, session: Session) -> Updates:
+        return page.refresh(place_of(studio, event), session)
+
+    def open_again(event: CanvasEvent, session: Session) -> Updates:
+        place = place_of(studio, event)
+        return page.open(session, place.project_id, place.image_id)
+
+    page.on(page.canvas.prompts_changed, show_counts, CanvasEvent)
+    page.on(page.canvas.document_requested, open_again, CanvasEvent)
+
+
+def place_of(studio: Studio, event: CanvasEvent) -> Place:
+    """Return where the canvas is, with the project it does not know."""
+    if event.image_id is None:
+        return Place()
+    return Place(project_id=studio.image(event.image_id).project_id, image_id=event.image_id)

@@ -1,0 +1,118 @@
+"""The endpoints other programs call, typed and described, for gradio_client and plain HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+import gradio as gr
+from gradio import FileData
+from gradio.events import api
+from gradio.utils import get_upload_folder
+
+from app.project import AppError, InvalidInput
+from app.segmentation import Studio
+from app.ui.exports import export_file_name
+from app.ui.uploads import uploaded_file
+from dinov.errors import DinovError
+from dinov.types import PromptType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def add_endpoints(studio: Studio) -> None:
+    """Add the public endpoints to the Blocks being built."""
+    for endpoint in _project_endpoints(studio) + _result_endpoints(studio):
+        api(_tell_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
+
+
+def _tell_errors(endpoint: Callable[P, R]) -> Callable[P, R]:
+    """Let the caller read what went wrong, rather than only that something did."""
+    # Gradio describes an endpoint by its annotations, and does not resolve postponed ones.
+    endpoint.__annotations__ = get_type_hints(endpoint)
+
+    @wraps(endpoint)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return endpoint(*args, **kwargs)
+        except (AppError, DinovError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return call
+
+
+def _project_endpoints(studio: Studio) -> list[Callable[..., Any]]:
+    def create_project(name: str) -> str:
+        """Create a project and return its id. A name that is taken gets a number."""
+        return studio.create_project(name).id
+
+    def add_image(project_id: str, file: FileData) -> int:
+        """Add an image file to a project and return its id.
+
+        Pass the file with ``gradio_client.handle_file(path)``. The image is a target, and becomes a
+        reference with its first prompt.
+        """
+        upload = FileData.model_validate(file)
+        source = uploaded_file(upload.path)
+        report = studio.add_images(
+            project_id, [(upload.orig_name or source.name, source.read_bytes())]
+        )
+        if not report.added:
+            raise InvalidInput(" ".join(report.problems))
+        return report.added[0].id
+
+    def add_prompt(
+        project_id: str,
+        image_id: int,
+        category: str,
+        type: str,  # noqa: A002 - the published name of the argument
+        points: list[float],
+        positive: bool = True,
+    ) -> str:
+        """Mark an object on an image and return the id of the prompt.
+
+        ``category`` is a name; an unknown one is created. ``type`` is point, box, scribble or
+        polygon; ``points`` is [x0, y0, x1, y1, ...] in pixels of the upright image: one point, two
+        corners of a box, the path of a scribble or the vertices of a polygon. ``positive`` false
+        marks what is not meant.
+        """
+        drawn = [kind.value for kind in PromptType if kind is not PromptType.MASK]
+        if type not in drawn:
+            raise InvalidInput(f"Unknown prompt type {type!r}. Use one of: {', '.join(drawn)}.")
+        return studio.add_prompt(
+            project_id, image_id, category, PromptType(type), points, positive=positive
+        )
+
+    return [create_project, add_image, add_prompt]
+
+
+def _result_endpoints(studio: Studio) -> list[Callable[..., Any]]:
+    def segment(
+        project_id: str, image_ids: list[int] | None = None, score_threshold: float | None = None
+    ) -> dict[str, int]:
+        """Segment images of a project and return how many instances each has, by image id.
+
+        Without ``image_ids`` all targets are segmented. ``score_threshold``, if given, becomes that
+        of the project. Waits until it is done. JSON has text keys: {"3": 12} is 12 in image 3.
+        """
+        found = studio.segment_now(project_id, image_ids, score_threshold)
+        return {str(image_id): count for image_id, count in found.items()}
+
+    def export_coco(project_id: str) -> FileData:
+        """Write the annotations of a project as COCO JSON and return the file."""
+        name = export_file_name(studio.project(project_id).name)
+        # Gradio hands out files from its own folder only, and clears it once they are old.
+        folder = Path(tempfile.mkdtemp(dir=_existing(Path(get_upload_folder()))))
+        report = studio.export_coco(project_id, folder / name)
+        return FileData(path=str(report.path), orig_name=name, mime_type="application/json")
+
+    return [segment, export_coco]
+
+
+def _existing(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,117 @@
+"""Puts the page together: panels, handlers, endpoints and routes, as one web application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+
+from app import canvas
+from app.project import AppError, NotFound
+from app.segmentation import Studio
+from app.ui import annotate, categories, panel, projects, runs
+from app.ui.api import add_endpoints
+from app.ui.exports import export_routes
+from app.ui.page import Page
+from app.ui.render import APP_TITLE
+from app.ui.routes import media_routes
+
+MAX_UPLOAD = "256mb"
+HOUR = 3600
+
+# Applied before the first paint, or a dark page would flash white.
+HEAD = f"""
+<link rel="stylesheet" href="{panel.STATIC_URL}/page.css">
+<script>
+  const chosen = localStorage.getItem("dinov-theme");
+  const asked = new URL(location.href).searchParams;
+  if (chosen && !asked.has("__theme")) {{
+    asked.set("__theme", chosen);
+    history.replaceState(null, "", "?" + asked);
+  }}
+</script>
+"""
+
+
+def build_app(studio: Studio) -> FastAPI:
+    """Create the web application around a studio. Serve it with uvicorn."""
+    api = FastAPI(title=APP_TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+    api.include_router(media_routes(studio))
+    api.include_router(export_routes(studio))
+    api.add_exception_handler(AppError, _tell_error)
+    for url, folder in (
+        (panel.STATIC_URL, panel.STATIC_DIR),
+        (canvas.STATIC_URL, canvas.STATIC_DIR),
+    ):
+        api.mount(f"/{url}", _Versioned(directory=folder))
+    gr.mount_gradio_app(
+        api,
+        build_page(studio),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        max_file_size=MAX_UPLOAD,
+        favicon_path=str(Path(panel.STATIC_DIR) / "favicon.png"),
+        theme=_theme(),
+        head=HEAD,
+    )
+    return api
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """Create the page with its handlers and the public endpoints."""
+    demo = gr.Blocks(
+        title=APP_TITLE,
+        analytics_enabled=False,
+        fill_width=True,
+        fill_height=True,
+        delete_cache=(HOUR, 24 * HOUR),
+    )
+    with demo:
+        page = Page(studio, on_save=annotate.save_prompts(studio))
+        for part in (projects, annotate, categories, runs):
+            part.bind(page)
+        projects.open_at_load(page, demo)
+        add_endpoints(studio)
+    return demo
+
+
+class _Versioned(StaticFiles):
+    """Files whose address holds their version, so that a browser need not ask again."""
+
+    def file_response(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _tell_error(_: Request, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(str(error), status_code=404 if isinstance(error, NotFound) else 409)
+
+
+def _theme() -> gr.themes.Base:
+    """Calm greys so that photos stand out; fonts of the system, because nothing is fetched."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
+    return gr.themes.Base(
+        primary_hue="indigo",
+        neutral_hue="zinc",
+        font=sans,
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+        radius_size="md",
+        text_size="sm",
+    ).set(
+        body_text_color_subdued="#686873",
+        body_text_color_subdued_dark="#a3a3ad",
+        body_background_fill="#f4f4f5",
+        body_background_fill_dark="#131316",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1c1c20",
+        border_color_primary="#e0e0e4",
+        border_color_primary_dark="#303036",
+    )

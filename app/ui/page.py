@@ -1,0 +1,213 @@
+"""The components of the page, and what each is told when something was opened or has changed."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import gradio as gr
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.canvas import PromptsEvent, prompt_canvas
+from app.project import AppError
+from app.segmentation import Studio
+from app.ui import render
+from app.ui.panel import panel
+from app.ui.snapshot import Snapshot
+from dinov.errors import DinovError
+
+logger = logging.getLogger(__name__)
+
+Updates = dict[Any, Any]
+"""New values by component; components that are left out stay as they are."""
+
+
+class Place(BaseModel):
+    """Where the user was when something was pressed. Every event of a panel carries it.
+
+    The page tells, so an open tab goes on working after the server was restarted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    project_id: str | None = None
+    image_id: int | None = None
+
+
+@dataclass
+class Session:
+    """What one browser tab shows: ids and revisions only. Changed in place by the tab's handlers.
+
+    ``place`` is None until the page has been opened, also after a restart of the server below it.
+    ``results_revs`` holds, by image id, the revision of the results the canvas was last told about.
+    """
+
+    place: Place | None = None
+    results_revs: dict[int, int] = field(default_factory=dict)
+
+
+EventT = TypeVar("EventT", bound=Place)
+
+
+class Page:
+    """Lays the components out and writes to them; the modules beside this one bind handlers.
+
+    Invariant: handlers answer with ``Updates`` drawn from one fresh ``Snapshot``, so that panels
+    never disagree. The canvas is written to only when another image is opened or its results,
+    threshold or categories have changed, never in answer to an edit made on it.
+    """
+
+    def __init__(self, studio: Studio, *, on_save: Callable[[PromptsEvent], int]) -> None:
+        self.studio = studio
+        self._serial = itertools.count(1)
+        self.session = gr.State(Session())
+        self.projects = panel(
+            "projects",
+            events=(
+                "project_created",
+                "project_opened",
+                "project_renamed",
+                "project_deleted",
+                "example_opened",
+            ),
+        )
+        self.address = panel("address")
+        with gr.Row(elem_id="st-studio"):
+            with gr.Column(elem_id="st-left"):
+                self.filmstrip = panel(
+                    "filmstrip",
+                    events=("files_added", "image_opened", "role_changed", "image_removed"),
+                )
+            with gr.Column(elem_id="st-centre"):
+                self.canvas = prompt_canvas(on_save, elem_id="st-canvas")
+                self.welcome = panel("welcome", events=("example_opened",))
+            with gr.Column(elem_id="st-right"):
+                self.runs = panel(
+                    "runs",
+                    events=("segment_pressed", "job_cancelled", "threshold_changed", "polled"),
+                )
+                self.categories = panel(
+                    "categories",
+                    events=(
+                        "category_added",
+                        "category_renamed",
+                        "category_recolored",
+                        "category_removed",
+                    ),
+                )
+                self.instances = panel(
+                    "instances", events=("instance_removed", "instance_restored")
+                )
+
+    def on(
+        self,
+        listener: Callable[..., Any],
+        action: Callable[[EventT, Session], Updates],
+        event_type: type[EventT],
+        *,
+        one_at_a_time: str | None = None,
+    ) -> None:
+        """Bind ``action`` to a panel's event; what goes wrong on purpose is told in words.
+
+        Events bound with the same word in ``one_at_a_time`` are handled one after the other.
+        """
+
+        def handle(session: Session, evt: gr.EventData) -> Updates:
+            try:
+                return action(event_type.model_validate(evt._data), session)
+            except (AppError, DinovError) as error:
+                gr.Warning(str(error), title="", duration=8)
+            except ValidationError:
+                logger.exception("unreadable %s", event_type.__name__)
+                gr.Warning("The page is older than the server. Reload it.", title="")
+            return self._panels_again(session)
+
+        listener(
+            handle,
+            inputs=[self.session],
+            outputs=self.outputs,
+            show_progress="hidden",
+            trigger_mode="multiple",
+            concurrency_limit=1 if one_at_a_time else 8,
+            concurrency_id=one_at_a_time or "page",
+            api_visibility="private",
+        )
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Everything a handler may write to."""
+        return [
+            self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
+            self.categories, self.instances,
+        ]  # fmt: skip
+
+    def open(
+        self, session: Session, project_id: str | None, image_id: int | None = None
+    ) -> Updates:
+        """Show a project at one of its images, and remember that this is where the user is.
+
+        Without ids, or where they do not exist any more, the place where the user was last.
+        """
+        snapshot = Snapshot.take(self.studio, project_id, image_id)
+        session.place = Place()
+        canvas = render.canvas_document(None)
+        if snapshot is not None:
+            session.place = Place(project_id=snapshot.project.id, image_id=snapshot.image_id)
+            self.studio.open_project(snapshot.project.id)
+        if snapshot is not None and snapshot.image_id is not None:
+            self.studio.set_current_image(snapshot.project.id, snapshot.image_id)
+            rev, prompts = self.studio.prompts(snapshot.image_id)
+            session.results_revs[snapshot.image_id] = snapshot.results_rev
+            canvas = render.canvas_document(snapshot, rev, prompts)
+        return {
+            **self._panels(snapshot),
+            self.address: render.address(snapshot),
+            self.welcome: render.welcome(snapshot),
+            self.canvas: canvas,
+        }
+
+    def refresh(
+        self, event: Place, session: Session, *, restorable: int | None = None, canvas: bool = False
+    ) -> Updates:
+        """Show what has changed, keeping the open image, its zoom and its undo history.
+
+        What the session shows goes before what the event says: an event may have been under way
+        while another image was opened. The canvas is told new results, or with ``canvas`` all.
+        """
+        place = session.place or event
+        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
+        if snapshot is None or snapshot.project.id != place.project_id:
+            return self.open(session, None)
+        if snapshot.image_id != place.image_id:
+            return self.open(session, place.project_id)
+        updates = self._panels(snapshot, restorable=restorable)
+        image_id = snapshot.image_id
+        if image_id is not None:
+            told = session.results_revs.get(image_id)
+            session.results_revs[image_id] = snapshot.results_rev
+            if canvas or told != snapshot.results_rev:
+                updates[self.canvas] = render.canvas_update(snapshot, image_id)
+        return updates if (session.place or event) == place else {}
+
+    def _panels(self, snapshot: Snapshot | None, *, restorable: int | None = None) -> Updates:
+        status = self.studio.model_status()
+        return {
+            self.projects: render.project_bar(snapshot, self.studio.projects(), status),
+            self.filmstrip: render.filmstrip(snapshot),
+            self.runs: render.run_controls(snapshot),
+            self.categories: render.category_list(snapshot),
+            self.instances: render.instance_list(snapshot, restorable=restorable),
+        }
+
+    def _panels_again(self, session: Session) -> Updates:
+        """Draw the panels even if nothing has changed: they may show what was refused as done."""
+        place = session.place or Place()
+        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
+        serial = next(self._serial)
+        return {
+            component: f'{text[:-1]},"serial":{serial}}}'
+            for component, text in self._panels(snapshot).items()
+        }

@@ -1,0 +1,47 @@
+"""What the page fetches by address: images, thumbnails, results. Read-only."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from app.segmentation import Studio
+
+# The page puts a content hash or a revision in the address, so what it names never changes.
+UNCHANGING = {"Cache-Control": "private, max-age=31536000, immutable"}
+ASK_AGAIN = {"Cache-Control": "private, no-cache"}
+
+
+def media_routes(studio: Studio) -> APIRouter:
+    """Create the routes of the images and of what was found on them."""
+    router = APIRouter()
+
+    def image_file(path: Path, request: Request) -> FileResponse:
+        return FileResponse(path, headers=UNCHANGING if "v" in request.query_params else ASK_AGAIN)
+
+    @router.get("/media/images/{image_id}", include_in_schema=False)
+    def image(image_id: int, request: Request) -> FileResponse:
+        return image_file(studio.image_path(image_id), request)
+
+    @router.get("/media/thumbnails/{image_id}", include_in_schema=False)
+    def thumbnail(image_id: int, request: Request) -> FileResponse:
+        return image_file(studio.thumbnail_path(image_id), request)
+
+    @router.get("/results/{image_id}", include_in_schema=False)
+    def results(image_id: int, request: Request) -> Response:
+        document = studio.results(image_id)
+        tag = f'"{image_id}-{document["rev"]}"'
+        headers = {"ETag": tag, "Vary": "Accept-Encoding", **ASK_AGAIN}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        body = json.dumps(document, separators=(",", ":")).encode()
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, compresslevel=1)
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, media_type="application/json", headers=headers)
+
+    return router

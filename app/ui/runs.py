@@ -1,0 +1,89 @@
+"""Segment, follow the job, cancel it; the score threshold; delete an instance or restore it."""
+
+from __future__ import annotations
+
+from app.project import InvalidInput
+from app.ui.annotate import CanvasEvent, place_of
+from app.ui.page import Page, Place, Session, Updates
+
+
+class SegmentPressed(Place):
+    """Segment one image, or all targets."""
+
+    only_image_id: int | None = None
+
+
+class JobCancelled(Place):
+    """Stop after the image being worked on."""
+
+    job_id: str
+
+
+class ThresholdChanged(Place):
+    """The score slider was let go."""
+
+    score_threshold: float
+
+
+class InstanceChosen(Place):
+    """Something is asked of one instance."""
+
+    instance_id: int
+
+
+def bind(page: Page) -> None:
+    """Connect the run controls and both ways to delete an instance."""
+    _bind_jobs(page)
+    _bind_instances(page)
+
+
+def _bind_jobs(page: Page) -> None:
+    studio = page.studio
+
+    def segment(event: SegmentPressed, session: Session) -> Updates:
+        if event.project_id is None:
+            raise InvalidInput("Add images first.")
+        image_ids = None if event.only_image_id is None else [event.only_image_id]
+        studio.start_segmentation(event.project_id, image_ids)
+        return page.refresh(event, session)
+
+    def cancel(event: JobCancelled, session: Session) -> Updates:
+        studio.cancel(event.job_id)
+        return page.refresh(event, session)
+
+    def change_threshold(event: ThresholdChanged, session: Session) -> Updates:
+        if event.project_id is not None:
+            studio.set_score_threshold(event.project_id, event.score_threshold)
+        return page.refresh(event, session)
+
+    page.on(page.runs.segment_pressed, segment, SegmentPressed)
+    page.on(page.runs.job_cancelled, cancel, JobCancelled)
+    page.on(page.runs.threshold_changed, change_threshold, ThresholdChanged)
+    page.on(page.runs.polled, page.refresh, Place)
+
+
+def _bind_instances(page: Page) -> None:
+    studio = page.studio
+
+    def delete(event: InstanceChosen, session: Session) -> Updates:
+        studio.delete_instance(event.instance_id)
+        return page.refresh(event, session, restorable=event.instance_id)
+
+    def restore(event: InstanceChosen, session: Session) -> Updates:
+        studio.restore_instance(event.instance_id)
+        return page.refresh(event, session)
+
+    def delete_on_canvas(event: CanvasEvent, session: Session) -> Updates:
+        if event.instance_id is not None:
+            studio.delete_instance(event.instance_id)
+        return page.refresh(place_of(studio, event), session, restorable=event.instance_id)
+
+    def restore_on_canvas(event: CanvasEvent, session: Session) -> Updates:
+        if event.instance_id is not None:
+            studio.restore_instance(event.instance_id)
+        return page.refresh(place_of(studio, event), session)
+
+    page.on(page.instances.instance_removed, delete, InstanceChosen)
+    page.on(page.instances.instance_restored, restore, InstanceChosen)
+    page.on(page.canvas.instance_deleted, delete_on_canvas, CanvasEvent)
+    page.on(page.canvas.instance_restored, restore_on_canvas, CanvasEvent)

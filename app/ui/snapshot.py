@@ -1,0 +1,77 @@
+"""One consistent look at a project, from which all panels are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.project import ImageCounts, JobView, NotFound, Project, ProjectImage, ResultsDocument
+from app.segmentation import Studio
+from dinov.types import Category
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is in a project now. ``image`` is the one on the canvas, None if there is none.
+
+    ``job`` is the one that runs, or else the last one that ran.
+    """
+
+    project: Project
+    image: ProjectImage | None
+    images: tuple[ProjectImage, ...]
+    counts: Mapping[int, ImageCounts]
+    categories: tuple[Category, ...]
+    prompt_counts: Mapping[int, int]
+    results: ResultsDocument | None
+    job: JobView | None
+
+    @classmethod
+    def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot | None:
+        """Look at a project, or None if it does not exist (any more).
+
+        Without a project the one last opened is taken; without an image, the one last looked at.
+        """
+        project = _find_project(studio, project_id)
+        if project is None:
+            return None
+        images = tuple(studio.images(project.id))
+        by_id = {image.id: image for image in images}
+        wanted = (image_id, project.last_image_id, images[0].id if images else None)
+        image = next((by_id[id_] for id_ in wanted if id_ in by_id), None)
+        return cls(
+            project=project,
+            image=image,
+            images=images,
+            counts=studio.counts(project.id),
+            categories=tuple(studio.categories(project.id)),
+            prompt_counts=studio.prompt_counts(project.id),
+            results=studio.results(image.id) if image else None,
+            job=studio.active_job(project.id) or studio.latest_job(project.id),
+        )
+
+    @property
+    def image_id(self) -> int | None:
+        """The id of the image on the canvas."""
+        return self.image.id if self.image else None
+
+    @property
+    def results_rev(self) -> int:
+        """The revision of the current image's results, which grows with every change."""
+        return self.results["rev"] if self.results else 0
+
+    @property
+    def results_url(self) -> str | None:
+        """Where the browser reads the current image's results, or None before a first run."""
+        if self.results is None or self.results["run_id"] is None:
+            return None
+        return f"results/{self.results['image_id']}?rev={self.results['rev']}"
+
+
+def _find_project(studio: Studio, project_id: str | None) -> Project | None:
+    if project_id is not None:
+        try:
+            return studio.project(project_id)
+        except NotFound:
+            pass
+    return studio.last_project()

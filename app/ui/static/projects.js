@@ -1,0 +1,112 @@
+/** The header: which project is open, the others, and which checkpoint runs where. */
+import { confirmDialog, editInPlace, follow, h, icon, iconButton } from "./dom.js";
+
+export function mount(context) {
+  const { element, trigger } = context;
+  const root = h("div", { class: "st-header" });
+  element.replaceChildren(root);
+  let drawn = "";
+  follow(context, (value) => {
+    const text = JSON.stringify([value.project, value.projects, value.status]);
+    if (text === drawn) return;
+    drawn = text;
+    closeMenus(root);
+    root.replaceChildren(
+      h("span", { class: "st-brand" }, logo(), h("span", { class: "st-brand-name" }, "DINOv Studio")),
+      projectMenu(value, trigger),
+      h("span", { class: "st-spacer" }),
+      statusMenu(value.status),
+      themeButton(),
+    );
+  });
+}
+
+function projectMenu({ project, projects }, trigger) {
+  const name = h("span", { class: "st-project-name" }, project?.name ?? "No project yet");
+  const rename = () => editInPlace(name, {
+    value: project.name, name: "Project name",
+    save: (text) => trigger("project_renamed", { project_id: project.id, name: text }),
+  });
+  const { button, panel } = menu("st-projects", "Projects", [name, icon("chevron")], () => [
+    h("ul", { class: "st-menu-list" }, projects.map((other) => h("li", {},
+      h("button", {
+        type: "button", class: "st-menu-item", "aria-current": other.id === project?.id ? "true" : null,
+        onclick: () => { panel.hidePopover(); trigger("project_opened", { project_id: other.id }); },
+      }, h("span", { class: "st-menu-text" }, other.name), h("span", { class: "st-subtle" }, new Date(other.updated_at).toLocaleDateString()))))),
+    h("div", { class: "st-menu-actions" },
+      h("button", {
+        type: "button", class: "st-menu-item",
+        onclick: () => { panel.hidePopover(); trigger("project_created", {}); },
+      }, icon("plus"), "New project"),
+      h("button", {
+        type: "button", class: "st-menu-item",
+        onclick: () => { panel.hidePopover(); trigger("example_opened", {}); },
+      }, icon("sparkle"), "Open the example"),
+      project && h("button", {
+        type: "button", class: "st-menu-item st-danger-text",
+        onclick: async () => {
+          panel.hidePopover();
+          const sure = await confirmDialog({
+            title: `Delete “${project.name}”?`, action: "Delete project",
+            text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
+          });
+          if (sure) trigger("project_deleted", { project_id: project.id });
+        },
+      }, icon("trash"), "Delete this project")),
+  ]);
+  return h("div", { class: "st-project" }, button, panel, project && iconButton("pencil", "Rename the project", rename));
+}
+
+function statusMenu(status) {
+  const light = h("span", { class: `st-light ${status.loaded ? "is-on" : ""}` });
+  const text = status.loaded ? `${status.checkpoint} · ${status.device}` : status.checkpoint;
+  const { button, panel } = menu("st-status", "Model status", [light, h("span", { class: "st-status-text" }, text)], () => [
+    h("p", {}, h("strong", {}, status.message)),
+    status.loaded && h("p", { class: "st-subtle" }, `Images are resized to ${status.input_size} pixels for the model; masks keep the full size.`),
+    status.hint && h("p", { class: "st-subtle" }, withCode(status.hint)),
+  ]);
+  return h("div", { class: "st-status" }, button, panel);
+}
+
+/** Text with `commands` between backticks, each selected by one click. */
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+}
+
+/** A button and the popover it opens; the contents are built when it opens. */
+function menu(id, label, face, build) {
+  const panel = h("div", { id: `${id}-menu`, class: "st-menu", popover: "auto" });
+  const button = h("button", { type: "button", class: "st-menu-button", "aria-label": label, title: label, popovertarget: panel.id }, face);
+  panel.addEventListener("beforetoggle", (event) => {
+    button.setAttribute("aria-expanded", String(event.newState === "open"));
+    if (event.newState !== "open") return;
+    panel.replaceChildren(...build().filter(Boolean));
+    const box = button.getBoundingClientRect();
+    const width = Math.min(340, window.innerWidth - 16);
+    panel.style.width = `${width}px`;
+    panel.style.top = `${box.bottom + 4}px`;
+    panel.style.left = `${Math.max(8, Math.min(box.left, window.innerWidth - width - 8))}px`;
+  });
+  return { button, panel };
+}
+
+function closeMenus(root) {
+  for (const panel of root.querySelectorAll(":popover-open")) panel.hidePopover();
+}
+
+function themeButton() {
+  const isDark = () => document.body.classList.contains("dark");
+  const button = iconButton(isDark() ? "sun" : "moon", "Light or dark", () => {
+    document.body.classList.toggle("dark");
+    localStorage.setItem("dinov-theme", isDark() ? "dark" : "light");
+    button.replaceChildren(icon(isDark() ? "sun" : "moon"));
+  });
+  return button;
+}
+
+/** The mark of the app: an object and its outline. */
+function logo() {
+  const mark = h("span", { class: "st-logo", "aria-hidden": "true" });
+  mark.append(icon("target"));
+  return mark;
+}

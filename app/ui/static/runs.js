@@ -1,0 +1,145 @@
+/** Segment, watch it work, choose the score threshold, take the result away. */
+import { follow, h, icon, plural, tell } from "./dom.js";
+
+const POLL_MS = 400;
+
+export function mount(context) {
+  const { element, trigger } = context;
+  const state = { job: null, score_threshold: 0.5 };
+  const parts = build(element, state, trigger);
+  follow(context, (value) => {
+    const sameProject = value.project_id === state.project_id;
+    const settled = sameProject && parts.slider.matches(":active");
+    Object.assign(state, value, settled ? { score_threshold: Number(parts.slider.value) } : {});
+    renderButtons(parts, state);
+    renderJob(parts, state, trigger);
+    renderThreshold(parts, state);
+  });
+  window.setInterval(() => {
+    if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
+  }, POLL_MS);
+}
+
+function build(element, state, trigger) {
+  const all = h("button", { type: "button", class: "st-button st-primary", onclick: () => start(null) });
+  const one = h("button", { type: "button", class: "st-button", onclick: () => start(state.image_id) }, "Segment this image");
+  const hint = h("p", { class: "st-hint" });
+  const job = h("div", { class: "st-job" });
+  const bar = h("progress", { "aria-label": "Progress" });
+  const line = h("p", { class: "st-job-line", role: "status" });
+  const cancel = h("button", { type: "button", class: "st-button", onclick: () => {
+    cancel.disabled = true;
+    trigger("job_cancelled", { ...place(state), job_id: state.job.id });
+  } }, icon("stop"), "Cancel");
+  const slider = h("input", { type: "range", class: "st-slider", step: "0.01", max: "1", "aria-label": "Score threshold" });
+  const number = h("output", { class: "st-threshold-value" });
+  const counts = h("p", { class: "st-subtle", role: "status" });
+  const download = h("a", { class: "st-button", download: "" }, icon("download"), "Download COCO JSON");
+  const start = (image_id) => {
+    state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
+    renderJob(parts, state, trigger);
+    renderButtons(parts, state);
+    trigger("segment_pressed", { ...place(state), only_image_id: image_id });
+  };
+  const parts = { all, one, hint, job, bar, line, cancel, slider, number, counts, download };
+  slider.addEventListener("input", () => {
+    state.score_threshold = Number(slider.value);
+    renderThreshold(parts, state);
+    tell("threshold", { score_threshold: state.score_threshold });
+  });
+  slider.addEventListener("change", () => trigger("threshold_changed", { ...place(state), score_threshold: state.score_threshold }));
+  element.replaceChildren(h("section", { class: "st-panel st-runs", "aria-label": "Segment" },
+    h("div", { class: "st-run-buttons" }, all, one), hint, job,
+    h("div", { class: "st-threshold" },
+      h("div", { class: "st-threshold-head" }, h("label", {}, "Score threshold"), number), slider, counts),
+    download));
+  return parts;
+}
+
+function place(state) {
+  return { project_id: state.project_id, image_id: state.image_id };
+}
+
+function isBusy(job) {
+  return job !== null && (job.state === "queued" || job.state === "running");
+}
+
+/** Say what is missing in words beside the buttons: a dead button alone explains nothing. */
+function renderButtons({ all, one, hint, download }, state) {
+  const busy = isBusy(state.job);
+  const reason = missing(state);
+  all.replaceChildren(icon("sparkle"), state.targets ? `Segment ${state.targets === 1 ? "1 target" : `all ${state.targets} targets`}` : "Segment");
+  all.disabled = busy || Boolean(reason);
+  one.disabled = busy || Boolean(reason) || !state.is_target;
+  one.title = state.is_target ? "" : "This image is not a target; switch “Target” on below its thumbnail.";
+  hint.textContent = busy ? "" : reason;
+  hint.hidden = busy || !reason;
+  const exportable = state.segmented_images > 0;
+  download.classList.toggle("is-disabled", !exportable);
+  download.setAttribute("aria-disabled", String(!exportable));
+  download.title = exportable ? "All instances above the score threshold, at the original size of the images" : "There is nothing to download before the first segmentation.";
+  if (exportable) download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
+  else download.removeAttribute("href");
+}
+
+function missing(state) {
+  if (!state.images) return "";
+  if (!state.marks) return "Mark an object you are looking for, on this or any other image.";
+  if (!state.targets) return "No image is a target: switch “Target” on below a thumbnail.";
+  return "";
+}
+
+function renderJob({ job: box, bar, line, cancel }, { job }, trigger) {
+  if (job === null || (job.state === "done" && !job.problems.length)) return box.replaceChildren();
+  line.textContent = describe(job);
+  if (isBusy(job)) {
+    cancel.disabled = !job.id;
+    if (job.total) {
+      bar.max = job.total;
+      bar.value = job.done;
+    } else bar.removeAttribute("value");
+    return show(box, [bar, line, cancel]);
+  }
+  const problems = h("ul", { class: "st-problems" }, job.problems.map((text) => h("li", {}, text)));
+  const dismiss = h("button", { type: "button", class: "st-link", onclick: () => box.replaceChildren() }, "Dismiss");
+  return show(box, [line, job.problems.length ? problems : null, dismiss].filter(Boolean));
+}
+
+/** Put exactly these nodes in the box, leaving a node that stays where it is (and has the focus) alone. */
+function show(box, nodes) {
+  if (box.children.length !== nodes.length || nodes.some((node, index) => box.children[index] !== node)) box.replaceChildren(...nodes);
+}
+
+function describe(job) {
+  const found = job.found ? `${job.found} found` : null;
+  if (job.state === "running" && job.total) {
+    const rate = job.images_per_second ? `${job.images_per_second.toFixed(1)} images/s` : null;
+    const left = job.seconds_left === null || job.seconds_left === undefined ? null : `${duration(job.seconds_left)} left`;
+    return [`${job.done} of ${job.total}`, left, rate, found, job.done ? null : job.message].filter(Boolean).join(" · ");
+  }
+  return job.message;
+}
+
+function duration(seconds) {
+  if (seconds < 1.5) return "a second";
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  return `about ${Math.round(seconds / 60)} min`;
+}
+
+function renderThreshold({ slider, number, counts, download }, state) {
+  slider.min = state.score_floor;
+  slider.value = state.score_threshold;
+  slider.style.setProperty("--fill", `${(100 * (slider.value - slider.min)) / (slider.max - slider.min)}%`);
+  number.textContent = state.score_threshold.toFixed(2);
+  const shown = state.scores?.filter(({ accepted, score }) => accepted || score >= state.score_threshold).length ?? 0;
+  counts.textContent = state.scores === null || state.scores === undefined ? "" : tally(shown, state.scores.length);
+  if (download.hasAttribute("href")) {
+    download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
+  }
+}
+
+function tally(shown, total) {
+  if (!total) return "Nothing found on this image.";
+  if (!shown) return `Nothing above the threshold; ${plural(total, "proposal")} below it on this image.`;
+  return `${shown} of ${plural(total, "proposal")} shown on this image.`;
+}

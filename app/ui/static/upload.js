@@ -1,0 +1,34 @@
+/** Sending files to the server a few at a time, so that thumbnails appear while the rest travels. */
+import { h, plural } from "./dom.js";
+
+const AT_ONCE = 4;
+
+/**
+ * Upload `files` and call `received([{path, name}, ...])` after every few of them.
+ * @param {{upload: function(File): Promise<{path: string}>}} context
+ * @param {File[]} files
+ * @param {HTMLElement} progress where to say how far it is, and which files could not be sent
+ */
+export async function uploadFiles({ upload }, files, progress, received) {
+  const failures = [];
+  progress.hidden = false;
+  for (let start = 0; start < files.length; start += AT_ONCE) {
+    progress.replaceChildren(`Adding ${plural(files.length, "image")} … ${start} of ${files.length}`,
+      h("progress", { max: String(files.length), value: String(start) }));
+    const batch = files.slice(start, start + AT_ONCE);
+    const outcomes = await Promise.allSettled(batch.map((file) => upload(file)));
+    const arrived = [];
+    outcomes.forEach((outcome, index) => {
+      const name = batch[index].name;
+      if (outcome.status === "fulfilled") arrived.push({ path: outcome.value.path, name });
+      else failures.push(`${name}: ${outcome.reason?.message ?? "the upload failed"}`);
+    });
+    if (arrived.length) received(arrived);
+  }
+  if (!failures.length) {
+    progress.hidden = true;
+    return;
+  }
+  const dismiss = h("button", { type: "button", class: "st-link", onclick: () => { progress.hidden = true; } }, "Dismiss");
+  progress.replaceChildren(h("ul", { class: "st-problems" }, failures.map((text) => h("li", {}, text))), dismiss);
+}

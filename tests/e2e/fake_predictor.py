@@ -1,0 +1,70 @@
+"""A predictor that finds what has the colour of the marks: no weights, milliseconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from dinov.masks import encode_rle, rasterise
+from dinov.prompt_bank import PromptBank
+from dinov.types import Image, Instance, Prompt, Segmentation
+
+REACH = 60.0
+"""Colours farther than this from the marks' mean belong to something else."""
+
+
+class ColourPredictor:
+    """An embedding is the mean colour under a prompt; an instance is a connected patch of it.
+
+    While ``gate`` is cleared, segmenting waits, so that a test can look at a job at work.
+    """
+
+    variant = "colour"
+    input_size = 64
+    score_threshold = 0.3
+    fingerprint = "colour:1"
+    device_name = "CPU"
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+        masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
+        return torch.tensor(np.array([image[mask].mean(0) for mask in masks]))
+
+    def segment(
+        self, image: Image, bank: PromptBank, *, score_threshold: float | None = None
+    ) -> Segmentation:
+        self.gate.wait(timeout=60)
+        least = self.score_threshold if score_threshold is None else score_threshold
+        found = [
+            instance
+            for category_id in bank.category_ids
+            for instance in _patches(
+                image, category_id, bank.positives[category_id].mean(0).numpy()
+            )
+            if instance.score >= least
+        ]
+        return Segmentation(image.shape[:2], tuple(sorted(found, key=lambda one: -one.score)))
+
+
+def _patches(image: Image, category_id: int, colour: np.ndarray) -> list[Instance]:
+    smooth = cv2.medianBlur(image, 5).astype(np.float32)
+    distance = np.linalg.norm(smooth - colour, axis=2)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((distance < REACH).astype(np.uint8))
+    instances = []
+    for label in range(1, count):
+        x, y, w, h, area = (int(v) for v in stats[label])
+        if area < image.shape[0] * image.shape[1] / 2000:
+            continue
+        mask = labels == label
+        score = float(1 - distance[mask].mean() / REACH)
+        box = (float(x), float(y), float(x + w), float(y + h))
+        instances.append(Instance(category_id, score, encode_rle(mask), box, area))
+    return instances

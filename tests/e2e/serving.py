@@ -1,0 +1,45 @@
+"""The application served for a test, on a free port of this machine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import uvicorn
+
+from app.segmentation import Studio
+from app.settings import Settings
+from app.ui.build import build_app
+from tests.e2e.fake_predictor import ColourPredictor
+
+
+class StudioServer:
+    """The application with its data in ``data_dir``, running in a thread until stopped."""
+
+    def __init__(self, data_dir: Path, predictor: ColourPredictor | None = None) -> None:
+        self.predictor = predictor or ColourPredictor()
+        settings = Settings(data_dir=data_dir)
+        self.studio = Studio.open(settings, load_predictor=lambda: self.predictor)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # A browser keeps an event stream open, for which an unlimited shutdown would wait.
+        config = uvicorn.Config(
+            build_app(self.studio), log_level="warning", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server did not start")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop serving and close the data folder."""
+        self.predictor.gate.set()
+        self._server.should_exit = True
+        self._thread.join(timeout=15)
+        self.studio.close()
