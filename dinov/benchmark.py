@@ -1,0 +1,158 @@
+"""How long a user waits, and how much memory it takes: ``python -m dinov benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+from dinov.config import VARIANTS
+from dinov.images import read_rgb
+from dinov.model.build import build_model
+from dinov.predictor import Predictor
+from dinov.types import Image, Prompt, PromptType, Reference
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--checkpoint", default="lite", help="lite, swin-t, swin-l or a file")
+    parser.add_argument(
+        "--variant",
+        choices=sorted(VARIANTS),
+        help="measure this architecture with random weights, no checkpoint needed",
+    )
+    parser.add_argument("--image", type=Path, help="photo to use; a synthetic one by default")
+    parser.add_argument("--input-size", type=int, help="side in pixels; the checkpoint's own")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--runs", type=int, default=5, help="the median of so many is reported")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the report."""
+    image = synthetic_photo() if args.image is None else read_rgb(args.image)
+    report = measure(_predictor(args), image, runs=args.runs)
+    sys.stdout.write(json.dumps(report, indent=2) if args.json else as_table(report))
+    sys.stdout.write("\n")
+    return 0
+
+
+def measure(predictor: Predictor, image: Image, *, runs: int = 5) -> dict[str, Any]:
+    """Time what an annotator does, on new and on seen images.
+
+    Args:
+        predictor: the model to measure; its cache is used as it is.
+        image: [H, W, 3] uint8; each run changes a pixel of it, to make an image never seen.
+        runs: how often each step is repeated, after one run to warm up.
+
+    Returns:
+        What was measured: seconds are medians, ``peak_mib`` is of the whole process.
+    """
+    steps: dict[str, list[float]] = {"first_reference": [], "first_target": [], "new_prompt": []}
+    found = 0
+    for i in range(runs + 1):
+        reference, target = _unseen(image, 2 * i), _unseen(image, 2 * i + 1)
+        changed = _marked(reference, i + 1)
+        encode, bank = _timed(predictor.embed_references, [_marked(reference, 0)])
+        first, result = _timed(predictor.segment, target, bank)
+        embed, other_bank = _timed(predictor.embed_references, [changed])
+        decode, _ = _timed(predictor.segment, target, other_bank)
+        if i > 0:  # the first run warms up
+            for name, value in zip(steps, (encode, first, embed + decode), strict=True):
+                steps[name].append(value)
+            found = len(result)
+    medians = {name: round(statistics.median(values), 4) for name, values in steps.items()}
+    return {
+        "variant": predictor.variant,
+        "device": predictor.device_name,
+        "threads": torch.get_num_threads(),
+        "input_size": predictor.input_size,
+        "image_hw": list(image.shape[:2]),
+        "runs": runs,
+        "seconds": medians,
+        "targets_per_second": round(1 / medians["first_target"], 2),
+        "instances_in_last_target": found,
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """The report for people."""
+    seconds = report["seconds"]
+    height, width = report["image_hw"]
+    return "\n".join(
+        [
+            f"{report['variant']} on {report['device']}, {report['threads']} threads, input size "
+            f"{report['input_size']}, photo {width}x{height}, median of {report['runs']} runs",
+            f"  new reference, one prompt      {seconds['first_reference']:8.3f} s",
+            f"  Segment on a new target        {seconds['first_target']:8.3f} s",
+            f"  changed prompt, seen images    {seconds['new_prompt']:8.3f} s",
+            f"  throughput on new targets      {report['targets_per_second']:8.2f} images/s",
+            f"  peak memory                    {report['peak_mib']:8d} MiB",
+        ]
+    )
+
+
+def synthetic_photo(height: int = 480, width: int = 640) -> Image:
+    """[height, width, 3] discs on a gradient with noise: something to find, the same every time."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([x * 160 / width, y * 160 / height, (x + y) * 160 / (height + width)], axis=-1)
+    for row in range(3):
+        for column in range(4):
+            center_y, center_x = (row + 0.5) * height / 3, (column + 0.5) * width / 4
+            disc = (y - center_y) ** 2 + (x - center_x) ** 2 < (height / 9) ** 2
+            image[disc] = (230, 90 + 20 * row, 40 + 15 * column)
+    noisy = image + random.normal(0, 6, image.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def _predictor(args: argparse.Namespace) -> Predictor:
+    if args.variant is None:
+        return Predictor.from_checkpoint(
+            args.checkpoint, device=args.device, input_size=args.input_size
+        )
+    torch.manual_seed(0)
+    return Predictor(
+        build_model(VARIANTS[args.variant]),
+        variant=args.variant,
+        checkpoint_hash="random",
+        device=args.device,
+        input_size=args.input_size,
+    )
+
+
+def _unseen(image: Image, number: int) -> Image:
+    changed = image.copy()
+    changed[0, 0] = (number % 256, number // 256 % 256, 0)
+    return changed
+
+
+def _marked(image: Image, step: int) -> Reference:
+    height, width = image.shape[:2]
+    center_x, center_y = width * (0.5 + 0.01 * (step % 10)), height / 2
+    corners = (
+        center_x - width / 8,
+        center_y - height / 8,
+        center_x + width / 8,
+        center_y + height / 8,
+    )
+    return Reference(image, [Prompt(1, PromptType.BOX, corners)])
+
+
+def _timed(action: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> tuple[float, _T]:
+    start = time.perf_counter()
+    result = action(*args, **kwargs)
+    return time.perf_counter() - start, result

@@ -1,0 +1,30 @@
+"""The benchmark runs without a checkpoint and reports what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from dinov import benchmark
+
+
+def run(*options: str) -> int:
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    return benchmark.run(parser.parse_args(["--variant", "tiny", "--runs", "1", *options]))
+
+
+def test_json_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--json", "--input-size", "64") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["variant"] == "tiny"
+    assert report["input_size"] == 64
+    assert set(report["seconds"]) == {"first_reference", "first_target", "new_prompt"}
+    assert all(seconds > 0 for seconds in report["seconds"].values())
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    assert "changed prompt, seen images" in capsys.readouterr().out

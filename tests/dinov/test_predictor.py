@@ -1,0 +1,120 @@
+"""The numpy door: encode once, the same answer again, clear refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dinov.config import VARIANTS
+from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
+from dinov.model.build import build_model
+from dinov.predictor import Predictor
+from dinov.types import Image, Prompt, PromptType, Reference
+
+
+def make_predictor(**options: Any) -> Predictor:
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"variant": "tiny", "checkpoint_hash": "abc", "device": "cpu"}
+    return Predictor(build_model(VARIANTS["tiny"]), **(settings | options))
+
+
+def photo(seed: int, height: int = 90, width: int = 120) -> Image:
+    return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+
+
+BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
+POINT = Prompt(2, PromptType.POINT, (100.0, 80.0))
+
+
+def test_a_target_is_encoded_once_and_a_changed_prompt_costs_no_encoding() -> None:
+    predictor = make_predictor()
+    encoded = []
+    encode = predictor._model.encode_image
+    predictor._model.encode_image = lambda pixels: encoded.append(1) or encode(pixels)  # type: ignore[assignment, func-returns-value]
+    for prompt in (BOX, POINT, BOX):
+        bank = predictor.embed_references([Reference(photo(0), [prompt])])
+        predictor.segment(photo(1), bank, score_threshold=0.0)
+    assert len(encoded) == 2
+
+
+def test_results_are_at_the_original_size_and_deterministic() -> None:
+    first, second = (
+        predictor.segment(
+            photo(1, 77, 131),
+            predictor.embed_references([Reference(photo(0), [BOX, POINT])]),
+            score_threshold=0.0,
+        )
+        for predictor in (make_predictor(), make_predictor())
+    )
+    assert first.size_hw == (77, 131)
+    assert len(first) > 0
+    assert first == second
+    assert {i.category_id for i in first.instances} <= {1, 2}
+
+
+def test_nothing_is_found_above_an_impossible_threshold() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    assert len(predictor.segment(photo(1), bank, score_threshold=1.0)) == 0
+
+
+def test_marking_and_segmenting_the_same_image() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    assert predictor.segment(photo(0), bank, score_threshold=0.0).size_hw == (90, 120)
+
+
+def test_prompts_of_several_references_are_kept_apart_by_category_and_sign() -> None:
+    predictor = make_predictor()
+    negative = Prompt(1, PromptType.POINT, (5.0, 5.0), positive=False)
+    bank = predictor.embed_references(
+        [Reference(photo(0), [BOX, POINT]), Reference(photo(1), [BOX, negative])]
+    )
+    assert {i: len(p) for i, p in bank.positives.items()} == {1: 2, 2: 1}
+    assert {i: len(p) for i, p in bank.negatives.items()} == {1: 1}
+
+
+def test_references_without_a_positive_prompt_are_refused() -> None:
+    with pytest.raises(InvalidPrompt, match="Mark at least one object"):
+        make_predictor().embed_references([Reference(photo(0), [])])
+
+
+def test_a_prompt_outside_the_image_is_refused() -> None:
+    outside = Prompt(1, PromptType.POINT, (500.0, 5.0))
+    with pytest.raises(InvalidPrompt):
+        make_predictor().embed_references([Reference(photo(0), [outside])])
+
+
+def test_a_bank_of_another_input_size_is_refused() -> None:
+    bank = make_predictor().embed_references([Reference(photo(0), [BOX])])
+    with pytest.raises(FingerprintMismatch):
+        make_predictor(input_size=160).segment(photo(1), bank)
+
+
+@pytest.mark.parametrize("image", [np.zeros((10, 10), np.uint8), np.zeros((10, 10, 3), np.float32)])
+def test_an_array_that_is_no_rgb_image_is_refused(image: Any) -> None:
+    with pytest.raises(InvalidImage, match="read_rgb"):
+        make_predictor().embed_references([Reference(image, [BOX])])
+
+
+def test_unknown_devices_and_sizes_are_refused() -> None:
+    with pytest.raises(DeviceUnavailable, match="auto"):
+        make_predictor(device="toaster")
+    with pytest.raises(InvalidImage, match="too small"):
+        make_predictor(input_size=8)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_finds_the_same() -> None:
+    on_cpu, on_gpu = (
+        predictor.segment(
+            photo(1),
+            predictor.embed_references([Reference(photo(0), [BOX])]),
+            score_threshold=0.0,
+        )
+        for predictor in (make_predictor(), make_predictor(device="cuda"))
+    )
+    assert [i.category_id for i in on_gpu.instances] == [i.category_id for i in on_cpu.instances]
