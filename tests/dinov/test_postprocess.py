@@ -38,7 +38,7 @@ def test_a_mask_at_the_original_size_matches_the_papers_resizing(
     assert mask_iou(fast, exact) > 0.97
 
 
-@pytest.mark.parametrize("center", [(0, 0), (23, 0), (0, 31), (12, 31), (23, 20)])
+@pytest.mark.parametrize("center", [(0, 0), (19, 0), (0, 31), (12, 31), (19, 20)])
 def test_the_window_never_cuts_a_mask(center: tuple[float, float]) -> None:
     transform = ImageTransform.fit((333, 517), 128)
     size = (transform.padded_hw[0] // 4, transform.padded_hw[1] // 4)
