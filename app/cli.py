@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "serve")
-    chosen = _parser().parse_args(given)
+    chosen = build_parser().parse_args(given)
     settings = Settings(
         data_dir=chosen.data_dir.expanduser().resolve(),
         host=chosen.host,
@@ -112,7 +112,8 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of ``python app.py``."""
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="DINOv Studio: mark a few objects in the browser, segment every other one.",
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "serve",
         help="serve the page (the default)",
+        description="Serve the page until Ctrl+C.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("--host", default=Settings.host, help="address to listen on")

@@ -36,18 +36,8 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 if all went well."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m dinov", description="Segment what is marked on reference images."
-    )
-    parser.add_argument("--version", action="version", version=f"dinov {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        command_parser = commands.add_parser(name, help=command.help, description=command.help)
-        # Options are built for the chosen command alone: the others would import torch.
-        if name in arguments[:1]:
-            command.add_arguments(command_parser)
-    parsed = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if argv is None else argv
+    parsed = build_parser(arguments).parse_args(arguments)
     try:
         return COMMANDS[parsed.command].run(parsed)
     except DinovError as error:
@@ -57,6 +47,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("Stopped.")
         return STOPPED_BY_USER
+
+
+def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser for a command line that begins with a command.
+
+    Options are built for that command alone: those of some others need torch to be imported.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m dinov", description="Segment what is marked on reference images."
+    )
+    parser.add_argument("--version", action="version", version=f"dinov {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command_parser = commands.add_parser(name, help=command.help, description=command.help)
+        if name in arguments[:1]:
+            command.add_arguments(command_parser)
+    return parser
 
 
 def _deferred(help_line: str, module: str) -> Command:
@@ -149,6 +156,16 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help="the result, COCO instances JSON",
     )
     parser.add_argument(
+        "--mask-encoding",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+    _add_model_arguments(parser)
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--checkpoint",
         default="lite",
         metavar="NAME|FILE",
@@ -174,12 +191,6 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, mps or the name of a GPU (default: auto)"
-    )
-    parser.add_argument(
-        "--mask-encoding",
-        choices=["auto", "polygon", "rle"],
-        default="auto",
-        help="auto: polygons, and RLE for masks with holes (default: auto)",
     )
 
 

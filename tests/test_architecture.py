@@ -64,7 +64,7 @@ FORBIDDEN = [
     ("app.model_session", ("app.ui", "app.canvas", "app.cli", "app.segmentation", "app.jobs")),
     ("app.store", ("app.ui", "app.canvas", "app.cli", "app.segmentation", "app.jobs")),
     ("app.project", ("app.store", "app.ui", "app.canvas", "app.cli", "app.segmentation")),
-    ("app.formats.", ("app.ui", "app.canvas", "app.cli", "app.store", "app.jobs")),
+    ("app.formats.", ("app.ui", "app.canvas", "app.cli", "app.segmentation", "app.jobs")),
     ("app.canvas.", ("app.ui", "app.cli", "app.segmentation", "app.store", "app.jobs")),
     ("app.ui.", ("app.cli", "app.store", "dinov.predictor", "dinov.checkpoints", "dinov.model")),
 ]
@@ -80,6 +80,8 @@ class Source:
     @property
     def module(self) -> str:
         """The dotted name, "app.ui.build"; a package's __init__ counts as the package."""
+        if self.name == "app.py":  # the script, not the package of that name
+            return "__main__"
         return self.name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property
