@@ -1,0 +1,238 @@
+/**
+ * The canvas and the page around it: documents come in, saves and events go out.
+ *
+ * Other parts of the page speak to it by events on `document`, without a detour over the server:
+ * dinov:threshold {score_threshold}, dinov:highlight and dinov:select {instance_id},
+ * dinov:category {category_id}. It answers with dinov:hover {instance_id}.
+ */
+import { Commands } from "./commands.js";
+import { make } from "./dom.js";
+import { actionFor } from "./keymap.js";
+import { Notices, Panels, StatusLine } from "./panels.js";
+import { Pointer } from "./pointer.js";
+import { Saver } from "./saver.js";
+import { Settings } from "./settings.js";
+import { Store } from "./store.js";
+import { Surface } from "./surface.js";
+import { CategoryMenu, FoundBar, Toolbar, ZoomBar } from "./toolbar.js";
+
+const LABEL =
+  "Image with marks. P, B, S and G choose point, box, scribble and polygon, V selects, " +
+  "arrows move the crosshair and Enter places, question mark lists all keys.";
+
+/**
+ * Build the canvas inside `host`.
+ * @param {{host: HTMLElement, props: {value: string}, trigger: Function, watch: Function,
+ *   save: (text: string) => Promise<string>}} page what the component gives.
+ */
+export async function mount({ host, props, trigger, watch, save }) {
+  await styled();
+  const canvas = new Canvas(host, trigger, save);
+  watch("value", () => canvas.receive(props.value));
+  canvas.receive(props.value);
+}
+
+/** Wait for the style sheet, so that nothing is ever shown unstyled. */
+function styled() {
+  const href = new URL("canvas.css", import.meta.url).href;
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error("its style sheet is missing"));
+    document.head.append(make("link", { rel: "stylesheet", href, onload: () => resolve(), onerror }));
+  });
+}
+
+class Canvas {
+  constructor(host, trigger, save) {
+    this.host = host;
+    this.trigger = trigger;
+    this.requestedFor = null;
+    this.store = new Store();
+    this.settings = new Settings();
+    this.surface = new Surface({
+      store: this.store,
+      settings: this.settings,
+      say: (text) => this.status.say(text),
+    });
+    this.saver = new Saver({
+      send: async (text) => JSON.parse(await save(text)),
+      onState: (state) => this.status.showSaved(state),
+      onSaved: (saved) => trigger("prompts_changed", saved),
+      later: (callback, ms) => setTimeout(callback, ms),
+    });
+    this.build();
+    this.listen();
+    host.__canvas = this;
+    this.update();
+  }
+
+  build() {
+    const { surface } = this;
+    this.pointer = new Pointer(surface);
+    this.panels = new Panels(surface);
+    this.commands = new Commands(surface, this.pointer, this.panels);
+    this.panels.menu = new CategoryMenu(surface, (index) => this.commands.category(index));
+    this.toolbar = new Toolbar(surface, this.commands, this.panels.menu);
+    this.zoomBar = new ZoomBar(surface, this.commands);
+    this.foundBar = new FoundBar(surface, this.commands);
+    this.notices = new Notices(surface);
+    const [retry, reload] = [() => this.saver.retry(), () => this.reload()];
+    this.status = new StatusLine(surface, this.panels.marksButton, { retry, reload });
+    surface.element.setAttribute("aria-label", LABEL);
+    const body = make("div", { class: "pc-body" }, surface.element, this.notices.blank, this.notices.note);
+    body.append(this.foundBar.element, this.zoomBar.element, this.panels.marks, this.panels.help);
+    this.host.replaceChildren(this.toolbar.element, body, this.status.element);
+  }
+
+  listen() {
+    const { store, surface, settings } = this;
+    store.subscribe((change) => this.onStore(change));
+    settings.subscribe(() => this.update());
+    surface.onChange = (what) => (what === "pointer" ? this.status.updatePosition() : this.update());
+    this.on(document, "keydown", (event) => this.onKey(event));
+    this.on(document, "keyup", (event) => event.key === " " && this.pointer.holdSpace(false));
+    this.on(document, "pointerdown", (event) => this.closePanelsFor(event.target));
+    this.on(window, "beforeunload", (event) => this.saver.isDirty && event.preventDefault());
+    this.on(document, "dinov:threshold", ({ detail }) => store.setThreshold(detail.score_threshold));
+    this.on(document, "dinov:highlight", ({ detail }) => store.highlight(detail.instance_id));
+    this.on(document, "dinov:select", ({ detail }) => this.selectInstance(detail.instance_id));
+    this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
+  }
+
+  /** Listen as long as the canvas is on the page: Gradio tells nobody when it removes it. */
+  on(target, name, handler) {
+    const listener = (event) => {
+      if (this.host.isConnected) handler(event);
+      else target.removeEventListener(name, listener);
+    };
+    target.addEventListener(name, listener);
+  }
+
+  /** Take in a document that the server has set as the value. */
+  receive(text) {
+    const document = parsed(text);
+    if (document?.kind === "update") {
+      if (document.image_id === this.store.image?.id) this.store.update(document);
+      else if (!this.store.image) this.request(document.image_id);
+    } else if (document?.kind === "load") {
+      if (document.image_id === null) this.clear();
+      else this.load(document);
+    }
+  }
+
+  clear() {
+    this.store.clear();
+    this.surface.clear();
+    this.surface.setView(this.surface.view);
+  }
+
+  /** Show a document, unless what is here already is newer. */
+  load(document) {
+    const { image_id: id, rev } = document;
+    const known = this.saver.revs.get(id) ?? -1;
+    const isShown = this.store.image?.id === id && this.store.image.url === document.url;
+    if (isShown && rev <= known) {
+      this.store.update(document);
+    } else if (rev < known && !this.saver.unsaved(id) && this.requestedFor !== id) {
+      this.request(id);
+    } else {
+      this.pointer.abort();
+      this.requestedFor = null;
+      this.saver.track(id, rev);
+      this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
+    }
+  }
+
+  /** Ask the server for the document of the image it shows. */
+  request(imageId) {
+    this.requestedFor = imageId;
+    this.trigger("document_requested", { image_id: imageId });
+  }
+
+  /** After a conflict: take the prompts that the server has. */
+  reload() {
+    const { id } = this.store.image;
+    this.saver.discard(id);
+    this.saver.revs.delete(id);
+    this.request(id);
+  }
+
+  onStore(change) {
+    const { store, trigger } = this;
+    const image_id = store.image?.id ?? null;
+    if (change === "prompts") this.saver.put(image_id, store.prompts);
+    if (change === "selection") trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
+    if (change === "category") trigger("category_picked", { category_id: store.activeCategoryId });
+    if (change === "highlight") tell("dinov:hover", { instance_id: store.highlightedInstanceId });
+    if (change.deleted) trigger("instance_deleted", { image_id, instance_id: change.deleted });
+    if (change.restored) trigger("instance_restored", { image_id, instance_id: change.restored });
+    this.update();
+  }
+
+  selectInstance(instanceId) {
+    this.store.select({ instanceId });
+    const found = this.surface.results?.instances.find(({ id }) => id === instanceId);
+    if (found) this.surface.reveal(found);
+  }
+
+  /** Keys count here and, as far as they mean nothing there, where nothing is being typed. */
+  onKey(event) {
+    if (this.host.offsetParent === null || isTyping(event.target)) return;
+    const place = this.placeOf(event.target);
+    if (event.key === " " && place === "stage") {
+      event.preventDefault();
+      this.pointer.holdSpace(true);
+      return;
+    }
+    const [name, argument] = actionFor(event) ?? [];
+    if (!name || KEPT_BY[place].includes(name)) return;
+    if (!this.panels.help.hidden && name !== "help" && name !== "escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.commands[name](argument);
+  }
+
+  placeOf(target) {
+    if (target === this.surface.element) return "stage";
+    if (target === document.body) return "page";
+    return this.host.contains(target) ? "controls" : "elsewhere";
+  }
+
+  closePanelsFor(target) {
+    const { marks, marksButton, menu, help } = this.panels;
+    const own = [marks, marksButton, menu.element, help, this.toolbar.element];
+    if (!own.some((element) => element.contains(target))) this.panels.closeAll();
+    else if (!menu.element.contains(target)) menu.toggle(false);
+  }
+
+  update() {
+    this.host.dataset.tool = this.settings.tool;
+    for (const part of [this.toolbar, this.zoomBar, this.foundBar, this.notices, this.panels, this.status]) part.update();
+  }
+}
+
+/** What keys do not do, by where the focus is: buttons and lists have their own use for them. */
+const KEPT_BY = {
+  stage: [],
+  page: ["move"],
+  controls: ["move", "enter"],
+  elsewhere: ["move", "enter", "delete", "escape"],
+};
+
+function isTyping(target) {
+  const fields = "input:not([type=range], [type=checkbox], [type=radio], [type=button]), textarea, select";
+  return target.matches?.(`${fields}, [contenteditable=true], [role=combobox], [role=listbox] *`) ?? false;
+}
+
+function tell(name, detail) {
+  document.dispatchEvent(new CustomEvent(name, { detail }));
+}
+
+function parsed(text) {
+  try {
+    const message = JSON.parse(text);
+    return message?.schema === 1 ? message : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,262 @@
+/** Painting of the image, of the instances found, and of the marks, each on a canvas of its own. */
+import { colorOf, faded, inkOn } from "./color.js";
+import { passes, pathsOf } from "./results.js";
+import { anchorOf, cornersOf, handlesOf } from "./shapes.js";
+import { toStage } from "./view.js";
+
+/** Enlarged further than this, the exact pixels are shown: unsmoothed image, unsmoothed masks. */
+const PIXEL_SCALE = 3;
+const FONT = "600 12px system-ui, sans-serif";
+
+/** Size a canvas for the stage and the screen's pixel density; returns its cleared context. */
+export function cleared(canvas, { width, height }, density) {
+  const [w, h] = [Math.round(width * density), Math.round(height * density)];
+  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+  const context = canvas.getContext("2d");
+  context.setTransform(density, 0, 0, density, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Paint the photo, or its place while it loads. */
+export function paintImage(context, picture, image, view) {
+  const [width, height] = [image.width * view.scale, image.height * view.scale];
+  if (picture) {
+    context.imageSmoothingEnabled = view.scale < PIXEL_SCALE;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, view.x, view.y, width, height);
+  } else {
+    context.fillStyle = "rgba(128, 128, 128, 0.18)";
+    context.fillRect(view.x, view.y, width, height);
+  }
+}
+
+/** @returns {object[]} the instances to be shown: over the threshold and not deleted. */
+export function shownInstances(results, store) {
+  if (!results) return [];
+  return results.instances.filter(
+    (found) => passes(found, store.scoreThreshold) && !store.state.deleted.includes(found.id),
+  );
+}
+
+/** Paint the instances, the highlighted and the selected one above the others. */
+export function paintResults(context, results, store, view, { opacity, labels }) {
+  const perMaskPixel = (view.scale * store.image.width) / results.width;
+  const shown = shownInstances(results, store);
+  const emphasis = ({ id }) =>
+    id === store.selectedInstanceId ? 2 : id === store.highlightedInstanceId ? 1 : 0;
+  context.save();
+  context.translate(view.x, view.y);
+  context.scale(perMaskPixel, (view.scale * store.image.height) / results.height);
+  context.lineJoin = "round";
+  for (const level of [0, 1, 2]) {
+    for (const found of shown.filter((one) => emphasis(one) === level)) {
+      const color = colorOf(store.category(found.categoryId));
+      const paths = pathsOf(found, results.height);
+      const path = perMaskPixel < PIXEL_SCALE ? paths.smooth : paths.exact;
+      paintInstance(context, path, color, { opacity, level, pixel: 1 / perMaskPixel });
+    }
+  }
+  context.restore();
+  for (const found of shown) {
+    if (labels || emphasis(found)) paintLabel(context, found, results, store, view);
+  }
+}
+
+function paintInstance(context, path, color, { opacity, level, pixel }) {
+  context.fillStyle = faded(color, Math.min(1, opacity + 0.2 * level));
+  context.fill(path, "evenodd");
+  // A dark or white casing keeps the outline visible on any photo.
+  context.strokeStyle = level ? "rgba(255, 255, 255, 0.95)" : "rgba(0, 0, 0, 0.35)";
+  context.lineWidth = (level ? 5 : 3) * pixel;
+  context.stroke(path);
+  context.strokeStyle = color;
+  context.lineWidth = (level ? 2.5 : 1.75) * pixel;
+  context.stroke(path);
+}
+
+function paintLabel(context, found, results, store, view) {
+  const category = store.category(found.categoryId);
+  const text = `${category?.name ?? "unknown"} ${found.score.toFixed(2)}${found.accepted ? " ✓" : ""}`;
+  const { x, y } = toStage(view, {
+    x: (found.box.x0 * store.image.width) / results.width,
+    y: (found.box.y0 * store.image.height) / results.height,
+  });
+  paintTag(context, text, x, y, colorOf(category));
+}
+
+function paintTag(context, text, x, y, color) {
+  context.font = FONT;
+  const width = context.measureText(text).width + 10;
+  const top = y >= 20 ? y - 20 : y + 2;
+  context.fillStyle = color;
+  context.beginPath();
+  context.roundRect(Math.max(2, x), top, width, 18, 4);
+  context.fill();
+  context.fillStyle = inkOn(color);
+  context.textBaseline = "middle";
+  context.fillText(text, Math.max(2, x) + 5, top + 9.5);
+}
+
+/** Paint all marks, the selected one with its handles. */
+export function paintPrompts(context, prompts, selectedId, look) {
+  for (const prompt of prompts) paintPrompt(context, prompt, prompt.id === selectedId, look);
+}
+
+/**
+ * Paint one mark. Negative ones are dashed and carry a minus: never told by colour alone.
+ * @param {{view: object, colorFor: (id: number) => string, maskOf: (prompt: object) => object}} look
+ */
+export function paintPrompt(context, prompt, selected, look) {
+  const color = look.colorFor(prompt.category_id);
+  context.save();
+  context.lineJoin = context.lineCap = "round";
+  if (prompt.type === "mask") paintMask(context, prompt, selected, look, color);
+  else if (prompt.type === "point") paintPoint(context, prompt, selected, look.view, color);
+  else paintLine(context, prompt, selected, look.view, color);
+  context.restore();
+  if (!prompt.positive && prompt.type !== "point" && prompt.points?.length) {
+    paintSign(context, toStage(look.view, anchorOf(prompt)), color, 7, false);
+  }
+  if (selected) handlesOf(prompt).forEach((handle) => paintHandle(context, toStage(look.view, handle)));
+}
+
+function paintLine(context, prompt, selected, view, color) {
+  const ring = prompt.type === "box" ? cornersOf(prompt.points) : prompt.points;
+  const path = pathOf(ring, view, prompt.type !== "scribble");
+  if (prompt.type === "scribble") {
+    context.strokeStyle = faded(color, prompt.positive ? 0.5 : 0.3);
+    context.lineWidth = Math.max(2, (prompt.width ?? 1) * view.scale);
+    context.stroke(path);
+  } else {
+    context.fillStyle = faded(color, prompt.positive ? 0.12 : 0.05);
+    context.fill(path);
+  }
+  context.strokeStyle = selected ? "#ffffff" : "rgba(0, 0, 0, 0.5)";
+  context.lineWidth = selected ? 5 : 4;
+  context.stroke(path);
+  context.strokeStyle = prompt.positive ? color : "#ffffff";
+  context.lineWidth = 2;
+  context.stroke(path);
+  if (prompt.positive) return;
+  context.strokeStyle = color;
+  context.setLineDash([7, 6]);
+  context.lineWidth = 2.5;
+  context.stroke(path);
+}
+
+/** The path of a list of image points on the stage. A single point gives a dot. */
+function pathOf(points, view, closed) {
+  const path = new Path2D();
+  for (let i = 0; i < points.length; i += 2) {
+    const { x, y } = toStage(view, { x: points[i], y: points[i + 1] });
+    if (i === 0) path.moveTo(x, y);
+    path.lineTo(x, y);
+  }
+  if (closed) path.closePath();
+  return path;
+}
+
+function paintPoint(context, prompt, selected, view, color) {
+  const at = toStage(view, { x: prompt.points[0], y: prompt.points[1] });
+  if (selected) {
+    context.strokeStyle = "#ffffff";
+    context.lineWidth = 3;
+    context.beginPath();
+    context.arc(at.x, at.y, 12, 0, 2 * Math.PI);
+    context.stroke();
+  }
+  paintSign(context, at, color, 8, prompt.positive);
+}
+
+function paintSign(context, { x, y }, color, radius, positive) {
+  context.save();
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = positive ? color : "#ffffff";
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = positive ? "#ffffff" : color;
+  if (!positive) context.setLineDash([3.5, 2.8]);
+  context.stroke();
+  context.setLineDash([]);
+  context.strokeStyle = positive ? inkOn(color) : "#16181d";
+  context.beginPath();
+  context.moveTo(x - radius / 2, y);
+  context.lineTo(x + radius / 2, y);
+  if (positive) {
+    context.moveTo(x, y - radius / 2);
+    context.lineTo(x, y + radius / 2);
+  }
+  context.stroke();
+  context.restore();
+}
+
+function paintMask(context, prompt, selected, { view, maskOf, imageWidth }, color) {
+  const mask = maskOf(prompt);
+  if (!mask.box) return;
+  const scale = (view.scale * imageWidth) / prompt.rle.size[1];
+  context.translate(view.x, view.y);
+  context.scale(scale, scale);
+  const { smooth } = pathsOf(mask, prompt.rle.size[0]);
+  context.fillStyle = faded(color, prompt.positive ? 0.35 : 0.15);
+  context.fill(smooth, "evenodd");
+  context.strokeStyle = selected ? "#ffffff" : color;
+  context.lineWidth = 2.5 / scale;
+  if (!prompt.positive) context.setLineDash([7 / scale, 6 / scale]);
+  context.stroke(smooth);
+}
+
+function paintHandle(context, { x, y }) {
+  context.fillStyle = "#ffffff";
+  context.strokeStyle = "#16181d";
+  context.lineWidth = 1.25;
+  context.beginPath();
+  context.roundRect(x - 4.5, y - 4.5, 9, 9, 2);
+  context.fill();
+  context.stroke();
+}
+
+/** Paint the mark in the making; a polygon also shows where the next side would go. */
+export function paintDraft(context, draft, pointer, look) {
+  const { view } = look;
+  if (draft.type !== "polygon") return paintPrompt(context, draft, false, look);
+  const path = pathOf([...draft.points, ...(pointer ? [pointer.x, pointer.y] : [])], view, false);
+  for (const [style, width] of [["rgba(0, 0, 0, 0.5)", 4], [look.colorFor(draft.category_id), 2]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.setLineDash(draft.positive ? [] : [7, 6]);
+    context.stroke(path);
+  }
+  context.setLineDash([]);
+  return handlesOf(draft).forEach((vertex) => paintHandle(context, toStage(view, vertex)));
+}
+
+/** Paint the ring that shows how wide a scribble will be. */
+export function paintBrush(context, at, width, view, color) {
+  const { x, y } = toStage(view, at);
+  context.beginPath();
+  context.arc(x, y, Math.max(2, (width * view.scale) / 2), 0, 2 * Math.PI);
+  context.strokeStyle = "rgba(0, 0, 0, 0.6)";
+  context.lineWidth = 3;
+  context.stroke();
+  context.strokeStyle = color;
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+
+/** Paint the crosshair that the arrow keys move. */
+export function paintCrosshair(context, at, view) {
+  const { x, y } = toStage(view, at);
+  for (const [style, width] of [["rgba(0, 0, 0, 0.7)", 4], ["#ffffff", 1.5]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(x - 14, y);
+    context.lineTo(x + 14, y);
+    context.moveTo(x, y - 14);
+    context.lineTo(x, y + 14);
+    context.stroke();
+  }
+}
+

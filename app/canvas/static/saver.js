@@ -1,0 +1,114 @@
+/**
+ * Brings every edit to the server: in order, one at a time, the newest state of an image replacing
+ * one that has not left yet. What could not be saved is kept and tried again. No DOM.
+ */
+
+const RETRY_AFTER_MS = [1000, 2000, 5000, 10000, 30000];
+
+/**
+ * @typedef {{ok: true, rev: number} | {ok: false, reason: "stale"|"gone"|"refused", message: string}} Reply
+ * @typedef {{kind: "saved"|"saving"|"offline"|"refused"|"stale", message: string}} SaveState
+ */
+export class Saver {
+  /**
+   * @param {(text: string) => Promise<Reply>} send rejects when the server cannot be reached.
+   * @param {(state: SaveState) => void} onState
+   * @param {(saved: {image_id: number, rev: number, count: number}) => void} onSaved
+   * @param {(callback: () => void, ms: number) => unknown} later
+   */
+  constructor({ send, onState, onSaved, later = setTimeout }) {
+    Object.assign(this, { send, onState, onSaved, later });
+    this.revs = new Map();
+    this.waiting = new Map();
+    this.blocked = new Set();
+    this.busy = false;
+    this.failures = 0;
+    this.turn = 0;
+  }
+
+  /** True while something is not on the server yet. */
+  get isDirty() {
+    return this.waiting.size > 0;
+  }
+
+  /** Unsaved prompts of an image, or null. They are newer than what the server sends. */
+  unsaved(imageId) {
+    return this.waiting.get(imageId) ?? null;
+  }
+
+  /** Learn the revision that the server has sent for an image. */
+  track(imageId, rev) {
+    if (!this.waiting.has(imageId)) this.revs.set(imageId, rev);
+  }
+
+  /** Save the prompts of an image. */
+  put(imageId, prompts) {
+    this.waiting.set(imageId, prompts);
+    if (this.blocked.has(imageId)) return;
+    this.onState({ kind: "saving", message: "" });
+    this.pump();
+  }
+
+  /** Try everything again, now. */
+  retry() {
+    this.blocked.clear();
+    this.failures = 0;
+    this.pump();
+  }
+
+  /** Give up unsaved prompts of an image: those on the server are taken instead. */
+  discard(imageId) {
+    this.waiting.delete(imageId);
+    this.blocked.delete(imageId);
+    if (!this.isDirty) this.onState({ kind: "saved", message: "" });
+  }
+
+  async pump() {
+    const next = [...this.waiting].find(([imageId]) => !this.blocked.has(imageId));
+    if (this.busy || !next) return;
+    const [imageId, prompts] = next;
+    this.busy = true;
+    this.turn += 1;
+    let reply;
+    try {
+      reply = await this.send(this.message(imageId, prompts));
+    } catch {
+      reply = null;
+    }
+    this.busy = false;
+    if (reply === null) this.tryLater();
+    else this.settle(imageId, prompts, reply);
+  }
+
+  message(imageId, prompts) {
+    const base = this.revs.get(imageId);
+    const kind = "prompts";
+    return JSON.stringify({ schema: 1, kind, image_id: imageId, base_rev: base, prompts });
+  }
+
+  settle(imageId, prompts, reply) {
+    this.failures = 0;
+    if (reply.ok) {
+      this.revs.set(imageId, reply.rev);
+      if (this.waiting.get(imageId) === prompts) this.waiting.delete(imageId);
+      this.onSaved({ image_id: imageId, rev: reply.rev, count: prompts.length });
+    } else if (reply.reason === "gone") {
+      this.waiting.delete(imageId);
+    } else {
+      this.blocked.add(imageId);
+      this.onState({ kind: reply.reason, message: reply.message });
+    }
+    if (!this.isDirty) this.onState({ kind: "saved", message: "" });
+    this.pump();
+  }
+
+  tryLater() {
+    const wait = RETRY_AFTER_MS[Math.min(this.failures, RETRY_AFTER_MS.length - 1)];
+    this.failures += 1;
+    this.onState({ kind: "offline", message: "The server cannot be reached." });
+    const { turn } = this;
+    this.later(() => {
+      if (this.turn === turn) this.pump();
+    }, wait);
+  }
+}

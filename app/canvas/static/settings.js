@@ -1,0 +1,50 @@
+/** How this person likes to work: the tool in hand and what is shown. Remembered by the browser. */
+
+const KEY = "prompt-canvas";
+const REMEMBERED = ["tool", "overlay", "labels", "opacity"];
+const DEFAULTS = {
+  tool: "scribble",
+  positive: true,
+  width: null,
+  overlay: true,
+  labels: false,
+  opacity: 0.4,
+};
+
+export class Settings {
+  constructor() {
+    Object.assign(this, DEFAULTS, remembered());
+    this.listeners = new Set();
+  }
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+  }
+
+  /** @param {Partial<typeof DEFAULTS>} changes */
+  set(changes) {
+    Object.assign(this, changes);
+    const kept = Object.fromEntries(REMEMBERED.map((name) => [name, this[name]]));
+    try {
+      localStorage.setItem(KEY, JSON.stringify(kept));
+    } catch {
+      // Storage may be switched off; the settings then last until the page is left.
+    }
+    for (const listener of this.listeners) listener(changes);
+  }
+
+  /** The width of a scribble in image pixels: as chosen, else what suits the size of the image. */
+  scribbleWidth(image) {
+    return this.width ?? Math.max(2, Math.round(Math.max(image.width, image.height) / 100));
+  }
+}
+
+function remembered() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    const usable = REMEMBERED.filter((name) => typeof kept[name] === typeof DEFAULTS[name]);
+    return Object.fromEntries(usable.map((name) => [name, kept[name]]));
+  } catch {
+    return {};
+  }
+}

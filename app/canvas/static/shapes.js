@@ -1,0 +1,165 @@
+/**
+ * The marks as shapes: how each is drawn, found under the pointer and changed. Pure functions on
+ * prompts {id, type, category_id, positive, points, width?, rle?} in image pixels; `pixel` is the
+ * length of one screen pixel in the image.
+ */
+import {
+  boundsOf,
+  distanceToPath,
+  insideRing,
+  intoImage,
+  movedInside,
+  orderedCorners,
+  ringArea,
+  simplified,
+  tenth,
+} from "./geometry.js";
+
+const SMALLEST_DRAG = 4;
+
+/** @returns {object} a mark in the making, begun at `at`. */
+export function begun(type, at, { categoryId, positive, width }) {
+  const draft = { type, category_id: categoryId, positive, points: [at.x, at.y] };
+  if (type === "box") draft.points.push(at.x, at.y);
+  if (type === "scribble") draft.width = width;
+  return draft;
+}
+
+/** @returns {object} the draft after the pointer has moved through `places`. */
+export function extended(draft, places) {
+  const last = places.at(-1);
+  switch (draft.type) {
+    case "point":
+      return { ...draft, points: [last.x, last.y] };
+    case "box":
+      return { ...draft, points: [draft.points[0], draft.points[1], last.x, last.y] };
+    default:
+      return { ...draft, points: [...draft.points, ...places.flatMap(({ x, y }) => [x, y])] };
+  }
+}
+
+/** @returns {object | null} the finished mark, without id; null if it is too small to mean anything. */
+export function finished(draft, pixel) {
+  switch (draft.type) {
+    case "box": {
+      const [x0, y0, x1, y1] = orderedCorners(draft.points);
+      const least = Math.max(1, SMALLEST_DRAG * pixel);
+      return x1 - x0 < least || y1 - y0 < least ? null : { ...draft, points: [x0, y0, x1, y1] };
+    }
+    case "scribble":
+      return { ...draft, points: simplified(draft.points, Math.min(0.6 * pixel, draft.width / 4)) };
+    case "polygon":
+      return draft.points.length < 6 || ringArea(draft.points) < 1 ? null : draft;
+    default:
+      return draft;
+  }
+}
+
+/** @returns {number} how far (x, y) is from what is drawn of a mark; 0 on it. */
+export function distanceTo(prompt, { x, y }) {
+  const { type, points } = prompt;
+  if (type === "mask") return Infinity;
+  if (type === "box") return distanceToPath(x, y, cornersOf(points), true);
+  const distance = distanceToPath(x, y, points, type === "polygon");
+  return Math.max(0, distance - (type === "scribble" ? (prompt.width ?? 0) / 2 : 0));
+}
+
+/** @returns {object | null} the mark whose drawn line is within `reach`; the last drawn wins. */
+export function lineUnder(prompts, at, reach) {
+  return prompts.findLast((prompt) => distanceTo(prompt, at) <= reach) ?? null;
+}
+
+/**
+ * @param {(prompt: object, at: object) => boolean} maskContains
+ * @returns {object | null} the smallest box, polygon or mask around a place.
+ */
+export function areaUnder(prompts, at, maskContains) {
+  const around = prompts.filter((prompt) => surrounds(prompt, at, maskContains));
+  return around.sort((a, b) => extentOf(a) - extentOf(b))[0] ?? null;
+}
+
+function surrounds(prompt, at, maskContains) {
+  if (prompt.type === "mask") return maskContains(prompt, at);
+  if (prompt.type === "box") return insideRing(at.x, at.y, cornersOf(prompt.points));
+  return prompt.type === "polygon" && insideRing(at.x, at.y, prompt.points);
+}
+
+function extentOf(prompt) {
+  if (prompt.type === "mask") return prompt.rle.size[0] * prompt.rle.size[1];
+  const { x0, y0, x1, y1 } = boundsOf(prompt.points);
+  return (x1 - x0) * (y1 - y0);
+}
+
+/** @returns {number[]} the four corners of a box, clockwise from the upper left. */
+export function cornersOf([x0, y0, x1, y1]) {
+  return [x0, y0, x1, y0, x1, y1, x0, y1];
+}
+
+// Which sides each handle of a box moves, clockwise from the upper left corner.
+const BOX_HANDLES = [
+  { x: "x0", y: "y0", cursor: "nwse-resize" },
+  { y: "y0", cursor: "ns-resize" },
+  { x: "x1", y: "y0", cursor: "nesw-resize" },
+  { x: "x1", cursor: "ew-resize" },
+  { x: "x1", y: "y1", cursor: "nwse-resize" },
+  { y: "y1", cursor: "ns-resize" },
+  { x: "x0", y: "y1", cursor: "nesw-resize" },
+  { x: "x0", cursor: "ew-resize" },
+];
+
+/** @returns {{x: number, y: number, cursor: string}[]} where a mark can be taken hold of. */
+export function handlesOf({ type, points }) {
+  if (type === "box") {
+    const [x0, y0, x1, y1] = points;
+    const side = { x0, y0, x1, y1 };
+    return BOX_HANDLES.map(({ x, y, cursor }) => ({
+      x: x ? side[x] : (x0 + x1) / 2,
+      y: y ? side[y] : (y0 + y1) / 2,
+      cursor,
+    }));
+  }
+  if (type !== "polygon") return [];
+  const vertices = [];
+  for (let i = 0; i < points.length; i += 2) {
+    vertices.push({ x: points[i], y: points[i + 1], cursor: "move" });
+  }
+  return vertices;
+}
+
+/** @returns {number} index of the handle within `reach` of a place; -1 if none. */
+export function handleUnder(prompt, { x, y }, reach) {
+  const distances = handlesOf(prompt).map((handle) => Math.hypot(handle.x - x, handle.y - y));
+  const nearest = Math.min(...distances);
+  return nearest <= reach ? distances.indexOf(nearest) : -1;
+}
+
+/** @returns {object} the mark with one handle moved to `to`; a box never turns inside out. */
+export function reshaped(prompt, handle, to, image) {
+  const { x, y } = intoImage(to, image);
+  if (prompt.type === "polygon") {
+    const points = prompt.points.slice();
+    points.splice(2 * handle, 2, x, y);
+    return { ...prompt, points };
+  }
+  const [x0, y0, x1, y1] = prompt.points;
+  const side = { x0, y0, x1, y1 };
+  const moves = BOX_HANDLES[handle];
+  if (moves.x === "x0") side.x0 = Math.min(x, x1 - 1);
+  if (moves.x === "x1") side.x1 = Math.max(x, x0 + 1);
+  if (moves.y === "y0") side.y0 = Math.min(y, y1 - 1);
+  if (moves.y === "y1") side.y1 = Math.max(y, y0 + 1);
+  return { ...prompt, points: [side.x0, side.y0, side.x1, side.y1].map(tenth) };
+}
+
+/** @returns {object} the mark moved as a whole; it stays inside the image. A mask stays put. */
+export function moved(prompt, dx, dy, image) {
+  if (prompt.type === "mask") return prompt;
+  return { ...prompt, points: movedInside(prompt.points, dx, dy, image) };
+}
+
+/** @returns {{x: number, y: number}} where the sign of a mark is shown. */
+export function anchorOf({ type, points }) {
+  if (type !== "box" && type !== "polygon") return { x: points[0], y: points[1] };
+  const { x0, y0 } = boundsOf(points);
+  return { x: type === "box" ? x0 : points[0], y: type === "box" ? y0 : points[1] };
+}

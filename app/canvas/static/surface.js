@@ -1,0 +1,246 @@
+/**
+ * The stage: three canvases (photo, found objects, marks), the view on them, and what is loaded
+ * into them. Paints at most once per frame, and only the canvases that changed.
+ */
+import { make } from "./dom.js";
+import {
+  cleared,
+  paintBrush,
+  paintCrosshair,
+  paintDraft,
+  paintImage,
+  paintPrompts,
+  paintResults,
+  shownInstances,
+} from "./render.js";
+import { boxOf, contains, runEnds } from "./rle.js";
+import { instanceAt, ResultsLoader } from "./results.js";
+import { colorOf } from "./color.js";
+import { constrained, fitted, panned, toImage } from "./view.js";
+
+const LAYERS = ["photo", "found", "marks"];
+
+export class Surface {
+  /** @param {{store: object, settings: object, say: (text: string) => void}} parts */
+  constructor({ store, settings, say }) {
+    Object.assign(this, { store, settings, say });
+    this.canvases = Object.fromEntries(LAYERS.map((name) => [name, make("canvas", { class: "pc-layer" })]));
+    this.element = make("div", { class: "pc-stage", tabindex: "0", role: "application" });
+    this.element.append(...Object.values(this.canvases));
+    this.stage = { width: 0, height: 0 };
+    this.loader = new ResultsLoader();
+    this.masks = new WeakMap();
+    this.waiting = new Set();
+    this.onChange = () => {};
+    this.maskContains = (prompt, at) => this.isInsideMask(prompt, at);
+    this.clear();
+    store.subscribe((change) => this.onStore(change));
+    settings.subscribe(() => this.repaint("found", "marks"));
+    new ResizeObserver(() => this.resize()).observe(this.element);
+  }
+
+  clear() {
+    this.loader.cancel();
+    Object.assign(this, { picture: null, pictureState: "none", results: null, resultsState: "none" });
+    Object.assign(this, { draft: null, preview: null, pointerAt: null, crosshair: null });
+    this.view = { scale: 1, x: 0, y: 0 };
+    this.shownUrl = null;
+  }
+
+  get image() {
+    return this.store.image;
+  }
+
+  /** The length of a screen pixel, in image pixels. */
+  get pixel() {
+    return 1 / this.view.scale;
+  }
+
+  toImage(place) {
+    return toImage(this.view, place);
+  }
+
+  setView(view) {
+    this.view = view;
+    this.repaint(...LAYERS);
+    this.onChange("view");
+  }
+
+  /** @param {{x: number, y: number} | null} at in stage pixels. */
+  setPointerAt(at) {
+    this.pointerAt = at;
+    if (this.settings.tool === "scribble" || this.draft) this.repaint("marks");
+    this.onChange("pointer");
+  }
+
+  onStore(change) {
+    if (change === "load") this.open();
+    if (change === "load" || change === "update") this.loadResults();
+    this.repaint("found", "marks");
+  }
+
+  /** Show the store's image; the view is kept if it is the one already shown. */
+  open() {
+    this.draft = this.preview = this.crosshair = null;
+    const { id, url } = this.image;
+    if (this.shownUrl === url && this.pictureState === "ready") return;
+    if (this.shownUrl !== url) {
+      this.view = fitted(this.image, this.stage);
+      this.results = null;
+      this.resultsUrl = null;
+    }
+    this.shownUrl = url;
+    this.loadPicture(id, url);
+  }
+
+  async loadPicture(id, url) {
+    this.picture = null;
+    this.pictureState = "loading";
+    this.onChange("picture");
+    this.repaint(...LAYERS);
+    const picture = new Image();
+    picture.src = new URL(url, document.baseURI);
+    const state = await picture.decode().then(() => "ready", () => "failed");
+    if (this.image?.id !== id || this.shownUrl !== url) return;
+    this.pictureState = state;
+    this.picture = state === "ready" ? picture : null;
+    this.onChange("picture");
+    this.repaint("photo");
+  }
+
+  retryPicture() {
+    this.loadPicture(this.image.id, this.shownUrl);
+  }
+
+  async loadResults() {
+    const url = this.store.resultsUrl;
+    if (url === this.resultsUrl && this.resultsState !== "failed") return;
+    this.resultsUrl = url;
+    if (!url) {
+      this.loader.cancel();
+      this.setResults(null, "none");
+      return;
+    }
+    this.resultsState = "loading";
+    try {
+      const results = await this.loader.get(url);
+      if (results) this.setResults(results, results.runId === null ? "none" : "ready");
+    } catch (error) {
+      this.setResults(null, "failed");
+      this.say(`The found objects could not be loaded: ${error.message}`);
+    }
+  }
+
+  setResults(results, state) {
+    this.results = results;
+    this.resultsState = state;
+    this.repaint("found");
+    this.onChange("results");
+  }
+
+  /** The instances that pass the score threshold and are not deleted. */
+  get shown() {
+    return shownInstances(this.results, this.store);
+  }
+
+  instanceUnder(at) {
+    if (!this.results || !this.settings.overlay) return null;
+    return instanceAt(this.results, this.shown, at, this.image);
+  }
+
+  /** The decoded mask of a mask prompt. */
+  maskOf(prompt) {
+    if (!this.masks.has(prompt.rle)) {
+      const ends = runEnds(prompt.rle.counts);
+      this.masks.set(prompt.rle, { ends, box: boxOf(ends, prompt.rle.size[0]) });
+    }
+    return this.masks.get(prompt.rle);
+  }
+
+  isInsideMask(prompt, { x, y }) {
+    const [height, width] = prompt.rle.size;
+    const column = Math.floor((x * width) / this.image.width);
+    const row = Math.floor((y * height) / this.image.height);
+    const inside = column >= 0 && row >= 0 && column < width && row < height;
+    return inside && contains(this.maskOf(prompt).ends, height, column, row);
+  }
+
+  /** Bring a found object into the stage, if it is outside. */
+  reveal({ box }) {
+    const perMaskPixel = (this.view.scale * this.image.width) / this.results.width;
+    const { x, y } = this.view;
+    const middle = {
+      x: x + ((box.x0 + box.x1) / 2) * perMaskPixel,
+      y: y + ((box.y0 + box.y1) / 2) * perMaskPixel,
+    };
+    const { width, height } = this.stage;
+    if (middle.x > 0 && middle.y > 0 && middle.x < width && middle.y < height) return;
+    const dx = width / 2 - middle.x;
+    const dy = height / 2 - middle.y;
+    this.setView(panned(this.view, dx, dy, this.image, this.stage));
+  }
+
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    const before = this.stage;
+    this.stage = { width, height };
+    if (this.image) this.view = this.viewAfterResize(before);
+    this.repaint(...LAYERS);
+    this.onChange("view");
+  }
+
+  /** A fitted image stays fitted; otherwise the middle of the stage stays where it is. */
+  viewAfterResize(before) {
+    const was = fitted(this.image, before);
+    const isFitted = Math.abs(was.scale - this.view.scale) < 1e-6 && Math.abs(was.x - this.view.x) < 1;
+    if (isFitted || !before.width) return fitted(this.image, this.stage);
+    const { scale, x, y } = this.view;
+    const dx = (this.stage.width - before.width) / 2;
+    const dy = (this.stage.height - before.height) / 2;
+    return constrained({ scale, x: x + dx, y: y + dy }, this.image, this.stage);
+  }
+
+  repaint(...layers) {
+    if (!this.waiting.size) requestAnimationFrame(() => this.paint());
+    for (const layer of layers) this.waiting.add(layer);
+  }
+
+  paint() {
+    const layers = [...this.waiting];
+    this.waiting.clear();
+    if (!this.stage.width) return;
+    for (const layer of layers) {
+      const context = cleared(this.canvases[layer], this.stage, window.devicePixelRatio || 1);
+      if (this.image) this[`${layer}Painted`](context);
+    }
+  }
+
+  photoPainted(context) {
+    paintImage(context, this.picture, this.image, this.view);
+  }
+
+  foundPainted(context) {
+    if (this.results && this.settings.overlay) {
+      paintResults(context, this.results, this.store, this.view, this.settings);
+    }
+  }
+
+  marksPainted(context) {
+    const { store, preview, view, draft, settings } = this;
+    const look = {
+      view,
+      imageWidth: this.image.width,
+      colorFor: (id) => colorOf(store.category(id)),
+      maskOf: (prompt) => this.maskOf(prompt),
+    };
+    const prompts = store.prompts.map((prompt) => (prompt.id === preview?.id ? preview : prompt));
+    paintPrompts(context, prompts, store.selectedPromptId, look);
+    const pointer = this.crosshair ?? (this.pointerAt && this.toImage(this.pointerAt));
+    if (draft) paintDraft(context, draft, pointer, look);
+    if (this.crosshair) paintCrosshair(context, this.crosshair, view);
+    else if (settings.tool === "scribble" && pointer && !store.readOnly) {
+      const color = colorOf(store.activeCategory);
+      paintBrush(context, pointer, settings.scribbleWidth(this.image), view, color);
+    }
+  }
+}

@@ -1,0 +1,217 @@
+/** The bar of tools above the stage, and the buttons that float on it. */
+import { icon, iconButton, make, setIcon } from "./dom.js";
+import { colorOf, inkOn } from "./color.js";
+
+const TOOLS = [
+  ["select", "Select", "V"],
+  ["point", "Point", "P"],
+  ["box", "Box", "B"],
+  ["scribble", "Scribble", "S"],
+  ["polygon", "Polygon", "G"],
+];
+
+/** The main toolbar: tool, sign, category, width of a scribble, undo and redo. */
+export class Toolbar {
+  constructor(surface, commands, menu) {
+    Object.assign(this, { surface, commands });
+    this.tools = TOOLS.map(([tool, label, key]) =>
+      iconButton(tool, label, key, () => commands.tool(tool), { "data-tool": tool }),
+    );
+    this.signs = [
+      iconButton("plus", "Positive: find such objects", "N", () => commands.sign(true)),
+      iconButton("minus", "Negative: do not find such objects", "N", () => commands.sign(false)),
+    ];
+    this.menu = menu;
+    this.width = this.widthSlider();
+    this.undo = iconButton("undo", "Undo", "Ctrl+Z", () => commands.undo());
+    this.redo = iconButton("redo", "Redo", "Ctrl+Shift+Z", () => commands.redo());
+    const help = iconButton("help", "Keys and help", "?", () => commands.help(), { "data-panel": "help" });
+    this.element = make(
+      "div",
+      { class: "pc-toolbar", role: "toolbar", "aria-label": "Drawing tools", onkeydown: walkButtons },
+      make("div", { class: "pc-group", role: "group", "aria-label": "Tool" }, ...this.tools),
+      make("div", { class: "pc-group pc-signs", role: "group", "aria-label": "Sign" }, ...this.signs),
+      menu.element,
+      this.width.label,
+      make("span", { class: "pc-spacer" }),
+      make("div", { class: "pc-group pc-plain" }, this.undo, this.redo, help),
+    );
+  }
+
+  widthSlider() {
+    const onInput = (event) => this.commands.settings.set({ width: Number(event.target.value) });
+    const title = "Width of the scribble in image pixels ([ and ])";
+    const input = make("input", { type: "range", min: "1", step: "1", title, oninput: onInput });
+    const value = make("output", {});
+    const label = make("label", { class: "pc-width" }, make("span", {}, "Width"), input, value);
+    return { label, input, value };
+  }
+
+  /** Bring the buttons in line with the state. */
+  update() {
+    const { store, settings, image } = this.surface;
+    const locked = !image || store.readOnly;
+    for (const button of this.tools) {
+      press(button, settings.tool === button.dataset.tool);
+      button.disabled = locked && button.dataset.tool !== "select";
+    }
+    const positive = store.selectedPrompt?.positive ?? settings.positive;
+    press(this.signs[0], positive);
+    press(this.signs[1], !positive);
+    for (const button of this.signs) button.disabled = locked;
+    this.undo.disabled = locked || !store.canUndo;
+    this.redo.disabled = locked || !store.canRedo;
+    this.updateWidth(locked);
+    this.menu.update();
+  }
+
+  updateWidth(locked) {
+    const { settings, image } = this.surface;
+    this.width.label.hidden = locked || settings.tool !== "scribble";
+    if (this.width.label.hidden) return;
+    const width = settings.scribbleWidth(image);
+    this.width.input.max = Math.max(40, Math.round(Math.max(image.width, image.height) / 15), width);
+    this.width.input.value = width;
+    this.width.value.textContent = `${width} px`;
+  }
+}
+
+/** The category of the next mark, with a menu of all. */
+export class CategoryMenu {
+  constructor(surface, choose) {
+    this.surface = surface;
+    this.choose = choose;
+    this.swatch = make("span", { class: "pc-swatch" });
+    this.name = make("span", { class: "pc-name" });
+    const attributes = { type: "button", class: "pc-chip", "aria-haspopup": "listbox", onclick: () => this.toggle() };
+    this.button = make("button", attributes, this.swatch, this.name, icon("chevron"));
+    this.list = make("ul", { class: "pc-menu", role: "listbox", "aria-label": "Category", hidden: true });
+    this.element = make("div", { class: "pc-category", onkeydown: (event) => this.onKey(event) }, this.button, this.list);
+  }
+
+  get isOpen() {
+    return !this.list.hidden;
+  }
+
+  toggle(open = !this.isOpen) {
+    if (open === this.isOpen) return false;
+    this.list.hidden = !open;
+    this.button.setAttribute("aria-expanded", String(open));
+    if (open) {
+      this.fill();
+      (this.list.querySelector("[aria-selected=true]") ?? this.list.firstElementChild)?.focus();
+    } else if (this.element.contains(document.activeElement)) this.button.focus();
+    return true;
+  }
+
+  fill() {
+    const { categories, activeCategoryId } = this.surface.store;
+    const rows = categories.map(({ id, name, color }, index) => {
+      const attributes = { role: "option", tabindex: "-1", "aria-selected": String(id === activeCategoryId) };
+      const row = make("li", { ...attributes, onclick: () => this.pick(index) });
+      row.append(swatch(color), make("span", { class: "pc-name" }, name));
+      if (index < 9) row.append(make("kbd", {}, String(index + 1)));
+      return row;
+    });
+    this.list.replaceChildren(...rows);
+  }
+
+  pick(index) {
+    this.choose(index);
+    this.toggle(false);
+  }
+
+  onKey(event) {
+    if (!this.isOpen) return;
+    const rows = [...this.list.children];
+    const at = rows.indexOf(document.activeElement);
+    if (event.key === "ArrowDown") rows[Math.min(at + 1, rows.length - 1)]?.focus();
+    else if (event.key === "ArrowUp") rows[Math.max(at - 1, 0)]?.focus();
+    else if (event.key === "Enter" || event.key === " ") this.pick(at);
+    else if (event.key === "Tab") this.toggle(false);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  update() {
+    const { activeCategory, selectedPrompt, image } = this.surface.store;
+    const category = selectedPrompt ? this.surface.store.category(selectedPrompt.category_id) : activeCategory;
+    this.button.disabled = !image || this.surface.store.categories.length === 0;
+    this.name.textContent = category?.name ?? "No category";
+    this.button.title = `Category: ${category?.name ?? "none"} (keys 1 to 9)`;
+    this.swatch.style.setProperty("--swatch", colorOf(category));
+    if (this.isOpen) this.fill();
+  }
+}
+
+/** @returns {HTMLElement} a dot in a category's colour. */
+export function swatch(color) {
+  const dot = make("span", { class: "pc-swatch" });
+  dot.style.setProperty("--swatch", color);
+  dot.style.setProperty("--ink", inkOn(color));
+  return dot;
+}
+
+/** Zoom buttons, floating at the lower right. */
+export class ZoomBar {
+  constructor(surface, commands) {
+    this.surface = surface;
+    this.percent = make("span", { class: "pc-percent", title: "Zoom" });
+    this.element = make(
+      "div",
+      { class: "pc-float pc-zoom", role: "group", "aria-label": "Zoom" },
+      iconButton("minus", "Zoom out", "-", () => commands.zoom(0.8)),
+      this.percent,
+      iconButton("plus", "Zoom in", "+", () => commands.zoom(1.25)),
+      iconButton("fit", "Fit the image", "F", () => commands.fit()),
+    );
+  }
+
+  update() {
+    this.element.hidden = !this.surface.image;
+    this.percent.textContent = `${Math.round(100 * this.surface.view.scale)}%`;
+  }
+}
+
+/** How the found objects are shown, floating at the upper right. */
+export class FoundBar {
+  constructor(surface, commands) {
+    this.surface = surface;
+    this.count = make("span", { class: "pc-count" });
+    this.eye = iconButton("eye", "Show found objects", "H", () => commands.overlay());
+    this.labels = iconButton("tag", "Labels on all found objects", "L", () => commands.labels());
+    const onInput = (event) => surface.settings.set({ opacity: Number(event.target.value) });
+    const range = { type: "range", min: "0", max: "0.9", step: "0.05", "aria-label": "Opacity of found objects" };
+    this.opacity = make("input", { ...range, title: "Opacity of found objects", oninput: onInput });
+    this.element = make("div", { class: "pc-float pc-found", role: "group", "aria-label": "Found objects" });
+    this.element.append(this.count, this.eye, this.labels, this.opacity);
+  }
+
+  update() {
+    const { settings, results, resultsState } = this.surface;
+    this.element.hidden = resultsState === "none" || !results?.instances.length;
+    if (this.element.hidden) return;
+    this.count.textContent = `${this.surface.shown.length} found`;
+    press(this.eye, settings.overlay);
+    setIcon(this.eye, settings.overlay ? "eye" : "eyeOff");
+    press(this.labels, settings.labels);
+    this.labels.disabled = this.opacity.disabled = !settings.overlay;
+    this.opacity.value = settings.opacity;
+  }
+}
+
+function press(button, pressed) {
+  button.setAttribute("aria-pressed", String(pressed));
+}
+
+/** Left and right go from button to button, as in every toolbar. */
+function walkButtons(event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!step || event.target.type === "range") return;
+  const buttons = [...event.currentTarget.querySelectorAll("button:not(:disabled)")];
+  const next = buttons[buttons.indexOf(document.activeElement) + step];
+  next?.focus();
+  event.preventDefault();
+  event.stopPropagation();
+}
