@@ -103,13 +103,20 @@ STYLES = sources("app/**/static/**/*.css")
 # ----------------------------------------------------------------------------- reading the source
 
 
-def imports_of(source: Source) -> set[str]:
-    """Every module that a file imports, wherever in it; relative names made absolute."""
+def imports_of(source: Source, *, for_types: bool = True) -> set[str]:
+    """Every module that a file imports, wherever in it; relative names made absolute.
+
+    Without ``for_types``, what only a type checker imports is left out.
+    """
     package = source.module.split(".")
     if not source.name.endswith("__init__.py"):
         package = package[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source.text)):
+    tree = ast.parse(source.text)
+    left_out = set() if for_types else {id(node) for node in type_checking_nodes(tree)}
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -118,6 +125,14 @@ def imports_of(source: Source) -> set[str]:
             # `from app import store` imports app.store: both readings are kept.
             found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def type_checking_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """What stands under ``if TYPE_CHECKING:``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for statement in node.body:
+                yield from ast.walk(statement)
 
 
 def is_inside(module: str, place: str) -> bool:
@@ -232,7 +247,7 @@ def test_packages_are_imported_at_home_only() -> None:
         (source.name, f"{source.name} imports {package}, which belongs to {', '.join(homes)}")
         for package, homes in HOMES.items()
         for source in CODE
-        if any(is_inside(module, package) for module in imports_of(source))
+        if any(is_inside(module, package) for module in imports_of(source, for_types=False))
         and not any(is_inside(source.module, home) for home in homes)
     ]
     check("home", offences)
@@ -328,6 +343,9 @@ def test_relative_and_member_imports_are_seen() -> None:
     text = "from . import store\nfrom ..dinov.types import Mask\nimport os.path as p"
     found = imports_of(Source("app/x.py", text))
     assert {"app.store", "dinov.types.Mask", "os.path"} <= found
+    guarded = Source("app/x.py", "if TYPE_CHECKING:\n    import torch\nelse:\n    import json")
+    assert imports_of(guarded) == {"torch", "json"}
+    assert imports_of(guarded, for_types=False) == {"json"}
 
 
 def test_a_long_function_is_found_and_its_comments_do_not_count() -> None:
