@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from dinov.checkpoints import load_model, save_model
-from dinov.config import VARIANTS
+from dinov.config import VARIANTS, recognise_variant
 from dinov.download import sha256_of
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointMissing
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
+from dinov.upstream import our_name
+from tests.parity.archive import Parity
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,25 @@ def test_weights_that_are_not_finite_are_told(tiny: DINOv, tmp_path: Path) -> No
 def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointMissing):
         load_model(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny5"])
+def test_official_names_load(name: str, shared_dir: Path, tmp_path: Path) -> None:
+    parity = Parity(name, shared_dir / "parity")
+    official = parity.official_state_dict(build_model(VARIANTS[name]))
+    weights = {f"model.{key}": value for key, value in official.items()}
+    loaded = load_model(saved(tmp_path, {"model": weights, "optimizer": {}, "iteration": 1}))
+    assert loaded.variant == name
+    assert_same(loaded.model, parity.model.state_dict())
+
+    copy = "model.sem_seg_head.predictor.decoder.bbox_embed.1.layers.0.weight"
+    weights[copy] = weights[copy] + 1
+    with pytest.raises(CheckpointMismatch, match="inconsistent"):
+        load_model(saved(tmp_path, weights))
+
+
+@pytest.mark.parametrize(("name", "variant"), [("swinT", "swin-t"), ("swinL", "swin-l")])
+def test_official_variants_are_recognised(name: str, variant: str, shared_dir: Path) -> None:
+    manifest = Parity(name, shared_dir / "parity").manifest
+    shapes = {our_name(key): tuple(entry["shape"]) for key, entry in manifest.items()}
+    assert recognise_variant(shapes) == variant
