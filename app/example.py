@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
-from app.project import ServerError
+from app.project import StoredPrompt
 from app.workspace import Workspace
+from dinov.images import find_images
+from dinov.references import read_references
 
-_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "example"
+EXAMPLE_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "example"
 
 
-def fill_example(workspace: Workspace, project_id: str, folder: Path = _FOLDER) -> None:
-    """Add the example's references with their prompts, then its targets, to a project.
-
-    The prompts stand in references.json: COCO instances JSON with a field "prompt".
+def fill_example(workspace: Workspace, project_id: str, folder: Path = EXAMPLE_FOLDER) -> None:
+    """Add the example's references with their prompts, then its targets, to an empty project.
 
     Raises:
-        ServerError: if the example is not there.
+        InvalidReferences: if the example is not there.
     """
-    try:
-        document = json.loads((folder / "references.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ServerError(
-            f"The example in {folder} cannot be read. Get the assets folder back from the source."
-        ) from error
-    names = {category["id"]: category["name"] for category in document["categories"]}
-    for row in document["images"]:
-        report = workspace.add_images(project_id, [folder / row["file_name"]])
-        if not report.added:
-            raise ServerError(report.problems[0])
-        for annotation in document["annotations"]:
-            if annotation["image_id"] == row["id"]:
-                prompt = annotation["prompt"]
-                workspace.add_prompt(
-                    project_id,
-                    report.added[0].id,
-                    names[annotation["category_id"]],
-                    prompt["type"],
-                    prompt["points"],
-                    prompt.get("positive", True),
-                    prompt.get("width"),
-                )
-    targets = sorted(
-        path for path in (folder / "targets").iterdir() if not path.name.startswith(".")
-    )
-    workspace.add_images(project_id, targets)
+    references = read_references(folder / "references.json")
+    category_ids = {
+        category.id: workspace.add_category(project_id, category.name).id
+        for category in references.categories
+    }
+    for reference in references:
+        (image,) = workspace.add_images(project_id, [folder / reference.name]).added
+        prompts = [
+            replace(prompt, category_id=category_ids[prompt.category_id])
+            for prompt in reference.prompts
+        ]
+        stored = [StoredPrompt(str(uuid.uuid4()), image.id, prompt) for prompt in prompts]
+        workspace.save_prompts(image.id, image.prompts_rev, stored)
+    workspace.add_images(project_id, find_images([folder / "targets"]))

@@ -93,12 +93,14 @@ class Studio(Workspace):
 
         Once it has been made it is opened as the annotator left it.
         """
-        for project in self.projects():
-            if project.name == _EXAMPLE_NAME:
-                return self.open_project(project.id)
-        project = self.create_project(_EXAMPLE_NAME)
-        fill_example(self, project.id)
-        return project
+        # In one transaction, so that a second click finds the first one's example.
+        with self._store.transaction():
+            for project in self.projects():
+                if project.name == _EXAMPLE_NAME:
+                    return self.open_project(project.id)
+            project = self.create_project(_EXAMPLE_NAME)
+            fill_example(self, project.id)
+            return project
 
     # Segmentation
 
