@@ -9,7 +9,12 @@ export function colorOf(category) {
 
 /** @returns {string} the colour with an opacity between 0 and 1. */
 export function faded(color, opacity) {
-  return color + Math.round(255 * opacity).toString(16).padStart(2, "0");
+  return (
+    color +
+    Math.round(255 * opacity)
+      .toString(16)
+      .padStart(2, "0")
+  );
 }
 
 /** @returns {string} black or white, whichever reads better on the colour (WCAG luminance). */
@@ -18,5 +23,5 @@ export function inkOn(color) {
     const value = parseInt(color.slice(at, at + 2), 16) / 255;
     return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#16181d" : "#ffffff";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2 ? "#16181d" : "#ffffff";
 }

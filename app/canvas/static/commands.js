@@ -30,7 +30,8 @@ export class Commands {
   sign(positive) {
     const { selectedPrompt, readOnly } = this.store;
     const wanted = positive ?? !(selectedPrompt ?? this.settings).positive;
-    if (selectedPrompt && !readOnly) this.store.replacePrompt({ ...selectedPrompt, positive: wanted });
+    if (selectedPrompt && !readOnly)
+      this.store.replacePrompt({ ...selectedPrompt, positive: wanted });
     this.settings.set({ positive: wanted });
   }
 
@@ -116,7 +117,11 @@ export class Commands {
     else if (draft) finishDraft(surface);
     else {
       const width = this.settings.scribbleWidth(surface.image);
-      surface.draft = begun(tool, crosshair, { categoryId: store.activeCategoryId, positive, width });
+      surface.draft = begun(tool, crosshair, {
+        categoryId: store.activeCategoryId,
+        positive,
+        width,
+      });
       if (tool === "point") finishDraft(surface);
       else surface.repaint("marks");
     }

@@ -12,7 +12,8 @@ export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children);
   return element;
@@ -21,21 +22,31 @@ export function make(tag, attributes = {}, ...children) {
 // 20 x 20, drawn with the text colour.
 const ICONS = {
   select: ["M5 3l10.5 6.6-4.6 1-2.6 4.2z"],
-  point: ["M10 2.5v4M10 13.5v4M2.5 10h4M13.5 10h4", "M10 8.7a1.3 1.3 0 1 1 0 2.6a1.3 1.3 0 1 1 0-2.6"],
+  point: [
+    "M10 2.5v4M10 13.5v4M2.5 10h4M13.5 10h4",
+    "M10 8.7a1.3 1.3 0 1 1 0 2.6a1.3 1.3 0 1 1 0-2.6",
+  ],
   box: ["M4.5 4.5h11v11h-11z", "M3 3h3v3h-3zM14 3h3v3h-3zM3 14h3v3h-3zM14 14h3v3h-3z"],
   scribble: ["M3 14.5c2.5-8 5-9.5 6-7s-2.5 7 .3 7.5S12 8 14.5 8.5s.5 4 2.5 4"],
   polygon: ["M10 3l6.5 5-2.5 8.5H6L3.500 8z"],
-  mask: ["M10 3c4 0 7 2.500 6.500 6.500S14 17 9.500 17 3 13.500 3.500 9.500 6 3 10 3zM6 12l6-7M8.500 14.500l6.500-7"],
+  mask: [
+    "M10 3c4 0 7 2.500 6.500 6.500S14 17 9.500 17 3 13.500 3.500 9.500 6 3 10 3zM6 12l6-7M8.500 14.500l6.500-7",
+  ],
   plus: ["M10 4.5v11M4.5 10h11"],
   minus: ["M4.5 10h11"],
   undo: ["M7.500 4L4 7.500 7.500 11M4.500 7.500h7a4.300 4.300 0 0 1 0 8.600H8"],
   redo: ["M12.500 4L16 7.500 12.500 11M15.500 7.500h-7a4.300 4.300 0 0 0 0 8.600H12"],
   fit: ["M3.500 7.500v-4h4M12.500 3.500h4v4M16.500 12.500v4h-4M7.500 16.500h-4v-4"],
   help: ["M7.300 7.600a2.800 2.800 0 1 1 4.300 2.300c-1 .7-1.600 1.200-1.600 2.400M10 15.300v.2"],
-  eye: ["M2.500 10S5 5 10 5s7.500 5 7.500 5-2.500 5-7.500 5-7.500-5-7.500-5z", "M10 7.900a2.100 2.100 0 1 1 0 4.200a2.100 2.100 0 1 1 0-4.200"],
+  eye: [
+    "M2.500 10S5 5 10 5s7.500 5 7.500 5-2.500 5-7.500 5-7.500-5-7.500-5z",
+    "M10 7.900a2.100 2.100 0 1 1 0 4.200a2.100 2.100 0 1 1 0-4.200",
+  ],
   eyeOff: ["M2.500 10S5 5 10 5s7.500 5 7.500 5-2.500 5-7.500 5-7.500-5-7.500-5zM4 16.500L16 3.500"],
   tag: ["M3.500 3.500h6.500l6.500 6.500-6.500 6.500L3.500 10z", "M6.900 6.900h.1"],
-  trash: ["M4 5.500h12M8 5.500V3.800h4v1.700M5.500 5.500l.7 10.700h7.600l.7-10.700M8.500 8.500v5M11.500 8.500v5"],
+  trash: [
+    "M4 5.500h12M8 5.500V3.800h4v1.700M5.500 5.500l.7 10.700h7.600l.7-10.700M8.500 8.500v5M11.500 8.500v5",
+  ],
   check: ["M4 10.500l4 4 8-9"],
   busy: ["M10 3.500a6.500 6.500 0 1 1-6.500 6.500"],
   warning: ["M10 3.500l7.500 13h-15zM10 8.500v3.500M10 14.300v.1"],
@@ -71,5 +82,6 @@ export function iconButton(name, label, key, onclick, attributes = {}) {
 
 /** Show another icon in a button. */
 export function setIcon(button, name) {
-  if (button.querySelector("svg").dataset.icon !== name) button.querySelector("svg").replaceWith(icon(name));
+  if (button.querySelector("svg").dataset.icon !== name)
+    button.querySelector("svg").replaceWith(icon(name));
 }

@@ -5,7 +5,16 @@
  * `surface` is the canvas: store, settings, view, image, pixel and setView, toImage, repaint, say.
  */
 import { intoImage } from "./geometry.js";
-import { areaUnder, begun, extended, finished, handleUnder, lineUnder, moved, reshaped } from "./shapes.js";
+import {
+  areaUnder,
+  begun,
+  extended,
+  finished,
+  handleUnder,
+  lineUnder,
+  moved,
+  reshaped,
+} from "./shapes.js";
 import { panned, pinched } from "./view.js";
 
 /** How near, in screen pixels, a place must be to something to mean it. */
@@ -77,7 +86,9 @@ export function finishDraft(surface) {
 
 // randomUUID exists on https and localhost only; the app may be reached by address on a home network.
 function randomId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
 }
 
 export function dropDraft(surface) {
@@ -120,12 +131,17 @@ export function grab(surface, start, reach) {
   if (store.readOnly) return pan(surface, start, () => selectInstance(surface, at));
   if (selectedPrompt) {
     const handle = handleUnder(selectedPrompt, at, near);
-    if (handle >= 0) return drag(surface, start, selectedPrompt, (to) => reshaped(selectedPrompt, handle, to, surface.image));
+    if (handle >= 0)
+      return drag(surface, start, selectedPrompt, (to) =>
+        reshaped(selectedPrompt, handle, to, surface.image),
+      );
   }
   const prompt = promptUnder(surface, at, near);
   if (!prompt) return pan(surface, start, () => selectInstance(surface, at));
   store.select({ promptId: prompt.id });
-  return drag(surface, start, prompt, (to) => moved(prompt, to.x - at.x, to.y - at.y, surface.image));
+  return drag(surface, start, prompt, (to) =>
+    moved(prompt, to.x - at.x, to.y - at.y, surface.image),
+  );
 }
 
 /** @returns {object | null} a mark by its line; or by its inside, where nothing found lies. */

@@ -38,7 +38,9 @@ function styled() {
   if ([...document.styleSheets].some((sheet) => sheet.href === href)) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const onerror = () => reject(new Error("its style sheet is missing"));
-    document.head.append(make("link", { rel: "stylesheet", href, onload: () => resolve(), onerror }));
+    document.head.append(
+      make("link", { rel: "stylesheet", href, onload: () => resolve(), onerror }),
+    );
   });
 }
 
@@ -79,7 +81,13 @@ class Canvas {
     const [retry, reload] = [() => this.saver.retry(), () => this.reload()];
     this.status = new StatusLine(surface, this.panels.marksButton, { retry, reload });
     surface.element.setAttribute("aria-label", LABEL);
-    const body = make("div", { class: "pc-body" }, surface.element, this.notices.blank, this.notices.note);
+    const body = make(
+      "div",
+      { class: "pc-body" },
+      surface.element,
+      this.notices.blank,
+      this.notices.note,
+    );
     body.append(this.foundBar.element, this.zoomBar.element, this.panels.marks, this.panels.help);
     this.host.replaceChildren(this.toolbar.element, body, this.status.element);
   }
@@ -88,12 +96,15 @@ class Canvas {
     const { store, surface, settings } = this;
     store.subscribe((change) => this.onStore(change));
     settings.subscribe(() => this.update());
-    surface.onChange = (what) => (what === "pointer" ? this.status.updatePosition() : this.update());
+    surface.onChange = (what) =>
+      what === "pointer" ? this.status.updatePosition() : this.update();
     this.on(document, "keydown", (event) => this.onKey(event));
     this.on(document, "keyup", (event) => event.key === " " && this.pointer.holdSpace(false));
     this.on(document, "pointerdown", (event) => this.closePanelsFor(event.target));
     this.on(window, "beforeunload", (event) => this.saver.isDirty && event.preventDefault());
-    this.on(document, "dinov:threshold", ({ detail }) => store.setThreshold(detail.score_threshold));
+    this.on(document, "dinov:threshold", ({ detail }) =>
+      store.setThreshold(detail.score_threshold),
+    );
     this.on(document, "dinov:highlight", ({ detail }) => store.highlight(detail.instance_id));
     this.on(document, "dinov:select", ({ detail }) => this.selectInstance(detail.instance_id));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
@@ -161,7 +172,8 @@ class Canvas {
     const { store, trigger } = this;
     const image_id = store.image?.id ?? null;
     if (change === "prompts") this.saver.put(image_id, store.prompts);
-    if (change === "selection") trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
+    if (change === "selection")
+      trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
     if (change === "category") trigger("category_picked", { category_id: store.activeCategoryId });
     if (change === "highlight") tell("dinov:hover", { instance_id: store.highlightedInstanceId });
     if (change.deleted) trigger("instance_deleted", { image_id, instance_id: change.deleted });
@@ -207,7 +219,15 @@ class Canvas {
 
   update() {
     this.host.dataset.tool = this.settings.tool;
-    for (const part of [this.toolbar, this.zoomBar, this.foundBar, this.notices, this.panels, this.status]) part.update();
+    for (const part of [
+      this.toolbar,
+      this.zoomBar,
+      this.foundBar,
+      this.notices,
+      this.panels,
+      this.status,
+    ])
+      part.update();
   }
 }
 
@@ -220,8 +240,12 @@ const KEPT_BY = {
 };
 
 function isTyping(target) {
-  const fields = "input:not([type=range], [type=checkbox], [type=radio], [type=button]), textarea, select";
-  return target.matches?.(`${fields}, [contenteditable=true], [role=combobox], [role=listbox] *`) ?? false;
+  const fields =
+    "input:not([type=range], [type=checkbox], [type=radio], [type=button]), textarea, select";
+  return (
+    target.matches?.(`${fields}, [contenteditable=true], [role=combobox], [role=listbox] *`) ??
+    false
+  );
 }
 
 function tell(name, detail) {

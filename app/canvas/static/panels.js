@@ -10,7 +10,12 @@ export class Panels {
   constructor(surface) {
     this.surface = surface;
     this.help = helpSheet(() => this.closeAll());
-    this.marks = make("div", { class: "pc-panel pc-marks", role: "region", "aria-label": "Marks on this image", hidden: true });
+    this.marks = make("div", {
+      class: "pc-panel pc-marks",
+      role: "region",
+      "aria-label": "Marks on this image",
+      hidden: true,
+    });
     this.marksButton = make("button", {
       type: "button",
       class: "pc-link",
@@ -67,7 +72,12 @@ export class Panels {
     const select = () => store.select({ promptId: prompt.id });
     const row = make(
       "button",
-      { type: "button", class: "pc-row", "aria-pressed": String(prompt.id === store.selectedPromptId), onclick: select },
+      {
+        type: "button",
+        class: "pc-row",
+        "aria-pressed": String(prompt.id === store.selectedPromptId),
+        onclick: select,
+      },
       icon(prompt.type),
       swatch(colorOf(store.category(prompt.category_id))),
       make("span", { class: "pc-name" }, text),
@@ -87,8 +97,18 @@ function helpSheet(close) {
       make("dl", {}, ...keys.flatMap(({ show, does }) => [keyNames(show), make("dd", {}, does)])),
     ),
   );
-  const head = make("header", {}, make("h2", {}, "Keys"), iconButton("close", "Close", "Esc", close));
-  return make("div", { class: "pc-panel pc-help", role: "dialog", "aria-label": "Keys", hidden: true }, head, ...sections);
+  const head = make(
+    "header",
+    {},
+    make("h2", {}, "Keys"),
+    iconButton("close", "Close", "Esc", close),
+  );
+  return make(
+    "div",
+    { class: "pc-panel pc-help", role: "dialog", "aria-label": "Keys", hidden: true },
+    head,
+    make("div", { class: "pc-keys" }, ...sections),
+  );
 }
 
 /** Words two spaces apart are separate keys. */
@@ -131,20 +151,25 @@ export class Notices {
       const how = "Add photos, mark a few objects, and have every other one found.";
       return [icon("image"), make("h2", {}, "No image yet"), make("p", {}, how)];
     }
-    const retry = { type: "button", class: "pc-action", onclick: () => this.surface.retryPicture() };
+    const retry = {
+      type: "button",
+      class: "pc-action",
+      onclick: () => this.surface.retryPicture(),
+    };
     const text = `${this.surface.image.name ?? "The image"} could not be loaded.`;
     return [icon("warning"), make("p", {}, text), make("button", retry, "Try again")];
   }
 
   noteText() {
-    const { results, resultsState, store, settings, shown } = this.surface;
+    const { results, resultsState, store, settings, left, shown } = this.surface;
     if (resultsState === "failed") return "The found objects could not be loaded";
     if (!results || resultsState === "none") return "";
-    const left = results.instances.filter(({ id }) => !store.state.deleted.includes(id)).length;
-    if (left === 0) return results.instances.length ? "All found objects deleted" : "Nothing found in this image";
+    if (left.length === 0)
+      return results.instances.length ? "All found objects deleted" : "Nothing found in this image";
     if (!settings.overlay) return "Found objects are hidden (H shows them)";
     if (shown.length > 0) return "";
-    const them = left === 1 ? "The one object found is" : `All ${left} objects found are`;
+    const them =
+      left.length === 1 ? "The one object found is" : `All ${left.length} objects found are`;
     return `${them} below the score ${store.scoreThreshold.toFixed(2)}. Lower it to see more.`;
   }
 }
@@ -157,7 +182,14 @@ export class StatusLine {
     this.message = make("span", { class: "pc-message", role: "status" });
     this.position = make("span", { class: "pc-position", "aria-hidden": "true" });
     this.saved = make("span", { class: "pc-saved", "data-kind": "saved", role: "status" });
-    this.element = make("div", { class: "pc-status" }, this.message, this.position, marksButton, this.saved);
+    this.element = make(
+      "div",
+      { class: "pc-status" },
+      this.message,
+      this.position,
+      marksButton,
+      this.saved,
+    );
     this.timer = null;
     this.showSaved({ kind: "saved", message: "" });
   }
@@ -165,15 +197,22 @@ export class StatusLine {
   /** Tell what happened; after a while what to do next is shown again. */
   say(text) {
     clearTimeout(this.timer);
+    this.hint = hintFor(this.surface);
     this.message.textContent = text;
-    this.timer = setTimeout(() => {
-      this.timer = null;
-      this.update();
-    }, 5000);
+    this.timer = setTimeout(() => this.showHint(hintFor(this.surface)), 5000);
   }
 
   update() {
-    if (this.timer === null) this.setText(this.message, hintFor(this.surface));
+    const hint = hintFor(this.surface);
+    this.saved.hidden = !this.surface.image;
+    if (this.timer === null || hint !== this.hint) this.showHint(hint);
+  }
+
+  showHint(hint) {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.hint = hint;
+    this.setText(this.message, hint);
   }
 
   updatePosition() {
@@ -219,7 +258,8 @@ function hintFor({ image, store, settings }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
-  if (store.selectedPrompt) return `${described(store.selectedPrompt, store)}: drag to move, Delete removes`;
+  if (store.selectedPrompt)
+    return `${described(store.selectedPrompt, store)}: drag to move, Delete removes`;
   if (store.selectedInstanceId !== null) return "Found object selected; Delete removes it";
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;

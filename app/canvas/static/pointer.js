@@ -130,7 +130,9 @@ export class Pointer {
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE_HEIGHT : 1;
     // With ctrlKey set it is a pinch on a trackpad, which reports small steps.
     const factor = Math.exp(-event.deltaY * unit * (event.ctrlKey ? 0.01 : 0.0015));
-    surface.setView(zoomedAt(surface.view, factor, this.place(event), surface.image, surface.stage));
+    surface.setView(
+      zoomedAt(surface.view, factor, this.place(event), surface.image, surface.stage),
+    );
   }
 
   holdSpace(held) {

@@ -31,12 +31,14 @@ export function paintImage(context, picture, image, view) {
   }
 }
 
-/** @returns {object[]} the instances to be shown: over the threshold and not deleted. */
+/** @returns {object[]} the instances that are not deleted. */
+export function leftInstances(results, store) {
+  return results?.instances.filter(({ id }) => !store.state.deleted.includes(id)) ?? [];
+}
+
+/** @returns {object[]} those of them that pass the score threshold. */
 export function shownInstances(results, store) {
-  if (!results) return [];
-  return results.instances.filter(
-    (found) => passes(found, store.scoreThreshold) && !store.state.deleted.includes(found.id),
-  );
+  return leftInstances(results, store).filter((found) => passes(found, store.scoreThreshold));
 }
 
 /** Paint the instances, the highlighted and the selected one above the others. */
@@ -118,7 +120,8 @@ export function paintPrompt(context, prompt, selected, look) {
   if (!prompt.positive && prompt.type !== "point" && prompt.points?.length) {
     paintSign(context, toStage(look.view, anchorOf(prompt)), color, 7, false);
   }
-  if (selected) handlesOf(prompt).forEach((handle) => paintHandle(context, toStage(look.view, handle)));
+  if (selected)
+    handlesOf(prompt).forEach((handle) => paintHandle(context, toStage(look.view, handle)));
 }
 
 function paintLine(context, prompt, selected, view, color) {
@@ -222,7 +225,10 @@ export function paintDraft(context, draft, pointer, look) {
   const { view } = look;
   if (draft.type !== "polygon") return paintPrompt(context, draft, false, look);
   const path = pathOf([...draft.points, ...(pointer ? [pointer.x, pointer.y] : [])], view, false);
-  for (const [style, width] of [["rgba(0, 0, 0, 0.5)", 4], [look.colorFor(draft.category_id), 2]]) {
+  for (const [style, width] of [
+    ["rgba(0, 0, 0, 0.5)", 4],
+    [look.colorFor(draft.category_id), 2],
+  ]) {
     context.strokeStyle = style;
     context.lineWidth = width;
     context.setLineDash(draft.positive ? [] : [7, 6]);
@@ -248,7 +254,10 @@ export function paintBrush(context, at, width, view, color) {
 /** Paint the crosshair that the arrow keys move. */
 export function paintCrosshair(context, at, view) {
   const { x, y } = toStage(view, at);
-  for (const [style, width] of [["rgba(0, 0, 0, 0.7)", 4], ["#ffffff", 1.5]]) {
+  for (const [style, width] of [
+    ["rgba(0, 0, 0, 0.7)", 4],
+    ["#ffffff", 1.5],
+  ]) {
     context.strokeStyle = style;
     context.lineWidth = width;
     context.beginPath();
@@ -259,4 +268,3 @@ export function paintCrosshair(context, at, view) {
     context.stroke();
   }
 }
-

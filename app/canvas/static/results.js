@@ -4,7 +4,7 @@ import { ringsOf } from "./contour.js";
 import { areaOf, bitsIn, boxOf, contains, runEnds } from "./rle.js";
 
 /** How far, in mask pixels, a smoothed outline may leave the exact one. */
-const SMOOTHING = 0.6;
+const SMOOTHING = 0.75;
 
 /**
  * @typedef {object} Found an instance: {id, categoryId, score, accepted, area, ends, box}, where

@@ -10,7 +10,7 @@
  */
 export function runEnds(counts) {
   const runs = [];
-  for (let at = 0; at < counts.length; ) {
+  for (let at = 0; at < counts.length;) {
     let value = 0;
     let shift = 0;
     let digit;

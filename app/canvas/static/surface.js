@@ -5,6 +5,7 @@
 import { make } from "./dom.js";
 import {
   cleared,
+  leftInstances,
   paintBrush,
   paintCrosshair,
   paintDraft,
@@ -24,7 +25,9 @@ export class Surface {
   /** @param {{store: object, settings: object, say: (text: string) => void}} parts */
   constructor({ store, settings, say }) {
     Object.assign(this, { store, settings, say });
-    this.canvases = Object.fromEntries(LAYERS.map((name) => [name, make("canvas", { class: "pc-layer" })]));
+    this.canvases = Object.fromEntries(
+      LAYERS.map((name) => [name, make("canvas", { class: "pc-layer" })]),
+    );
     this.element = make("div", { class: "pc-stage", tabindex: "0", role: "application" });
     this.element.append(...Object.values(this.canvases));
     this.stage = { width: 0, height: 0 };
@@ -41,7 +44,12 @@ export class Surface {
 
   clear() {
     this.loader.cancel();
-    Object.assign(this, { picture: null, pictureState: "none", results: null, resultsState: "none" });
+    Object.assign(this, {
+      picture: null,
+      pictureState: "none",
+      results: null,
+      resultsState: "none",
+    });
     Object.assign(this, { draft: null, preview: null, pointerAt: null, crosshair: null });
     this.view = { scale: 1, x: 0, y: 0 };
     this.shownUrl = null;
@@ -100,7 +108,10 @@ export class Surface {
     this.repaint(...LAYERS);
     const picture = new Image();
     picture.src = new URL(url, document.baseURI);
-    const state = await picture.decode().then(() => "ready", () => "failed");
+    const state = await picture.decode().then(
+      () => "ready",
+      () => "failed",
+    );
     if (this.image?.id !== id || this.shownUrl !== url) return;
     this.pictureState = state;
     this.picture = state === "ready" ? picture : null;
@@ -138,7 +149,12 @@ export class Surface {
     this.onChange("results");
   }
 
-  /** The instances that pass the score threshold and are not deleted. */
+  /** The instances that are not deleted. */
+  get left() {
+    return leftInstances(this.results, this.store);
+  }
+
+  /** Those of them that pass the score threshold. */
   get shown() {
     return shownInstances(this.results, this.store);
   }
@@ -192,7 +208,8 @@ export class Surface {
   /** A fitted image stays fitted; otherwise the middle of the stage stays where it is. */
   viewAfterResize(before) {
     const was = fitted(this.image, before);
-    const isFitted = Math.abs(was.scale - this.view.scale) < 1e-6 && Math.abs(was.x - this.view.x) < 1;
+    const isFitted =
+      Math.abs(was.scale - this.view.scale) < 1e-6 && Math.abs(was.x - this.view.x) < 1;
     if (isFitted || !before.width) return fitted(this.image, this.stage);
     const { scale, x, y } = this.view;
     const dx = (this.stage.width - before.width) / 2;

@@ -25,12 +25,23 @@ export class Toolbar {
     this.width = this.widthSlider();
     this.undo = iconButton("undo", "Undo", "Ctrl+Z", () => commands.undo());
     this.redo = iconButton("redo", "Redo", "Ctrl+Shift+Z", () => commands.redo());
-    const help = iconButton("help", "Keys and help", "?", () => commands.help(), { "data-panel": "help" });
+    const help = iconButton("help", "Keys and help", "?", () => commands.help(), {
+      "data-panel": "help",
+    });
     this.element = make(
       "div",
-      { class: "pc-toolbar", role: "toolbar", "aria-label": "Drawing tools", onkeydown: walkButtons },
+      {
+        class: "pc-toolbar",
+        role: "toolbar",
+        "aria-label": "Drawing tools",
+        onkeydown: walkButtons,
+      },
       make("div", { class: "pc-group", role: "group", "aria-label": "Tool" }, ...this.tools),
-      make("div", { class: "pc-group pc-signs", role: "group", "aria-label": "Sign" }, ...this.signs),
+      make(
+        "div",
+        { class: "pc-group pc-signs", role: "group", "aria-label": "Sign" },
+        ...this.signs,
+      ),
       menu.element,
       this.width.label,
       make("span", { class: "pc-spacer" }),
@@ -70,7 +81,11 @@ export class Toolbar {
     this.width.label.hidden = locked || settings.tool !== "scribble";
     if (this.width.label.hidden) return;
     const width = settings.scribbleWidth(image);
-    this.width.input.max = Math.max(40, Math.round(Math.max(image.width, image.height) / 15), width);
+    this.width.input.max = Math.max(
+      40,
+      Math.round(Math.max(image.width, image.height) / 15),
+      width,
+    );
     this.width.input.value = width;
     this.width.value.textContent = `${width} px`;
   }
@@ -83,10 +98,25 @@ export class CategoryMenu {
     this.choose = choose;
     this.swatch = make("span", { class: "pc-swatch" });
     this.name = make("span", { class: "pc-name" });
-    const attributes = { type: "button", class: "pc-chip", "aria-haspopup": "listbox", onclick: () => this.toggle() };
+    const attributes = {
+      type: "button",
+      class: "pc-chip",
+      "aria-haspopup": "listbox",
+      onclick: () => this.toggle(),
+    };
     this.button = make("button", attributes, this.swatch, this.name, icon("chevron"));
-    this.list = make("ul", { class: "pc-menu", role: "listbox", "aria-label": "Category", hidden: true });
-    this.element = make("div", { class: "pc-category", onkeydown: (event) => this.onKey(event) }, this.button, this.list);
+    this.list = make("ul", {
+      class: "pc-menu",
+      role: "listbox",
+      "aria-label": "Category",
+      hidden: true,
+    });
+    this.element = make(
+      "div",
+      { class: "pc-category", onkeydown: (event) => this.onKey(event) },
+      this.button,
+      this.list,
+    );
   }
 
   get isOpen() {
@@ -107,7 +137,11 @@ export class CategoryMenu {
   fill() {
     const { categories, activeCategoryId } = this.surface.store;
     const rows = categories.map(({ id, name, color }, index) => {
-      const attributes = { role: "option", tabindex: "-1", "aria-selected": String(id === activeCategoryId) };
+      const attributes = {
+        role: "option",
+        tabindex: "-1",
+        "aria-selected": String(id === activeCategoryId),
+      };
       const row = make("li", { ...attributes, onclick: () => this.pick(index) });
       row.append(swatch(color), make("span", { class: "pc-name" }, name));
       if (index < 9) row.append(make("kbd", {}, String(index + 1)));
@@ -136,7 +170,9 @@ export class CategoryMenu {
 
   update() {
     const { activeCategory, selectedPrompt, image } = this.surface.store;
-    const category = selectedPrompt ? this.surface.store.category(selectedPrompt.category_id) : activeCategory;
+    const category = selectedPrompt
+      ? this.surface.store.category(selectedPrompt.category_id)
+      : activeCategory;
     this.button.disabled = !image || this.surface.store.categories.length === 0;
     this.name.textContent = category?.name ?? "No category";
     this.button.title = `Category: ${category?.name ?? "none"} (keys 1 to 9)`;
@@ -182,9 +218,19 @@ export class FoundBar {
     this.eye = iconButton("eye", "Show found objects", "H", () => commands.overlay());
     this.labels = iconButton("tag", "Labels on all found objects", "L", () => commands.labels());
     const onInput = (event) => surface.settings.set({ opacity: Number(event.target.value) });
-    const range = { type: "range", min: "0", max: "0.9", step: "0.05", "aria-label": "Opacity of found objects" };
+    const range = {
+      type: "range",
+      min: "0",
+      max: "0.9",
+      step: "0.05",
+      "aria-label": "Opacity of found objects",
+    };
     this.opacity = make("input", { ...range, title: "Opacity of found objects", oninput: onInput });
-    this.element = make("div", { class: "pc-float pc-found", role: "group", "aria-label": "Found objects" });
+    this.element = make("div", {
+      class: "pc-float pc-found",
+      role: "group",
+      "aria-label": "Found objects",
+    });
     this.element.append(this.count, this.eye, this.labels, this.opacity);
   }
 
@@ -192,7 +238,11 @@ export class FoundBar {
     const { settings, results, resultsState } = this.surface;
     this.element.hidden = resultsState === "none" || !results?.instances.length;
     if (this.element.hidden) return;
-    this.count.textContent = `${this.surface.shown.length} found`;
+    const { left, shown } = this.surface;
+    this.count.textContent =
+      shown.length === left.length
+        ? `${left.length} found`
+        : `${shown.length} of ${left.length} found`;
     press(this.eye, settings.overlay);
     setIcon(this.eye, settings.overlay ? "eye" : "eyeOff");
     press(this.labels, settings.labels);
