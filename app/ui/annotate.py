@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import gradio as gr
 from pydantic import BaseModel
 
 from app.canvas import PromptsEvent
@@ -75,13 +74,14 @@ def _bind_filmstrip(page: Page) -> None:
         project_id = place.project_id or studio.create_project().id
         sources = [(file.name, uploaded_file(file.path).read_bytes()) for file in event.files]
         report = studio.add_images(project_id, sources)
-        for problem in report.problems:
-            gr.Warning(problem, title="", duration=12)
         if report.added and not studio.categories(project_id):
             studio.add_category(project_id, FIRST_CATEGORY)
-        if report.added and place.image_id is None:
-            return page.open(session, project_id, report.added[0].id)
-        return page.refresh(event, session)
+        if place.image_id is None:
+            first = report.added[0].id if report.added else None
+            updates = page.open(session, project_id, first)
+        else:
+            updates = page.refresh(event, session)
+        return updates | page.tell_problems(session, report.problems)
 
     def open_image(event: Place, session: Session) -> Updates:
         return page.open(session, event.project_id, event.image_id)

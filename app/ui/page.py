@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -119,10 +119,10 @@ class Page:
             try:
                 return action(event_type.model_validate(evt._data), session)
             except (AppError, DinovError) as error:
-                gr.Warning(str(error), title="", duration=8)
+                gr.Warning(str(error), title="Not done", duration=8)
             except ValidationError:
                 logger.exception("unreadable %s", event_type.__name__)
-                gr.Warning("The page is older than the server. Reload it.", title="")
+                gr.Warning("The page is older than the server. Reload it.", title="Not done")
             return self._panels_again(session)
 
         listener(
@@ -191,6 +191,12 @@ class Page:
             if canvas or told != snapshot.results_rev:
                 updates[self.canvas] = render.canvas_update(snapshot, image_id)
         return updates if (session.place or event) == place else {}
+
+    def tell_problems(self, session: Session, problems: Sequence[str]) -> Updates:
+        """List files that were left out beside the images, until the user has read it."""
+        place = session.place or Place()
+        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
+        return {self.filmstrip: render.filmstrip(snapshot, problems)}
 
     def _panels(self, snapshot: Snapshot | None, *, restorable: int | None = None) -> Updates:
         status = self.studio.model_status()

@@ -34,11 +34,10 @@ def project_bar(snapshot: Snapshot | None, projects: Sequence[Project], status: 
     )
 
 
-def filmstrip(snapshot: Snapshot | None) -> str:
-    """Draw the images with what each is for and what was found on it."""
-    if snapshot is None:
-        return _text(project_id=None, image_id=None, images=[])
-    return _text(**_place(snapshot), images=[_card(snapshot, image) for image in snapshot.images])
+def filmstrip(snapshot: Snapshot | None, problems: Sequence[str] = ()) -> str:
+    """Draw the images, what each is for and what was found; ``problems`` are files left out."""
+    images = [_card(snapshot, image) for image in snapshot.images] if snapshot else []
+    return _text(**_place(snapshot), images=images, problems=list(problems))
 
 
 def _card(snapshot: Snapshot, image: ProjectImage) -> dict[str, Any]:
@@ -60,16 +59,14 @@ def _card(snapshot: Snapshot, image: ProjectImage) -> dict[str, Any]:
 
 def category_list(snapshot: Snapshot | None) -> str:
     """Draw the categories with the number of their marks."""
-    if snapshot is None:
-        return _text(project_id=None, image_id=None, categories=[])
     categories = [
         {
             "id": category.id,
             "name": category.name,
             "color": category.color,
-            "prompts": snapshot.prompt_counts.get(category.id, 0),
+            "prompts": snapshot.prompt_counts.get(category.id, 0) if snapshot else 0,
         }
-        for category in snapshot.categories
+        for category in (snapshot.categories if snapshot else ())
     ]
     return _text(**_place(snapshot), categories=categories)
 
@@ -78,8 +75,7 @@ def run_controls(snapshot: Snapshot | None) -> str:
     """Draw the Segment buttons, the running job, the score threshold and the download."""
     if snapshot is None:
         return _text(
-            project_id=None,
-            image_id=None,
+            **_place(None),
             images=0,
             marks=0,
             targets=0,
@@ -115,9 +111,7 @@ def run_controls(snapshot: Snapshot | None) -> str:
 def instance_list(snapshot: Snapshot | None, *, restorable: int | None = None) -> str:
     """Draw the instances of the current image; ``restorable`` is one just deleted."""
     if snapshot is None or snapshot.results is None:
-        return _text(
-            project_id=None, image_id=None, instances=None, restorable=None, score_threshold=0
-        )
+        return _text(**_place(None), instances=None, restorable=None, score_threshold=0)
     categories = {category.id: category for category in snapshot.categories}
     instances = [
         {
@@ -145,7 +139,7 @@ def welcome(snapshot: Snapshot | None) -> str:
 def address(snapshot: Snapshot | None) -> str:
     """Keep the address bar and the window title in step with what is open."""
     if snapshot is None:
-        return _text(project_id=None, image_id=None, title=APP_TITLE)
+        return _text(**_place(None), title=APP_TITLE)
     names = [snapshot.image.file_name] if snapshot.image else []
     title = " · ".join([*names, snapshot.project.name, APP_TITLE])
     return _text(**_place(snapshot), title=title)
@@ -180,7 +174,9 @@ def canvas_update(snapshot: Snapshot, image_id: int) -> str:
     )
 
 
-def _place(snapshot: Snapshot) -> dict[str, Any]:
+def _place(snapshot: Snapshot | None) -> dict[str, Any]:
+    if snapshot is None:
+        return {"project_id": None, "image_id": None}
     return {"project_id": snapshot.project.id, "image_id": snapshot.image_id}
 
 

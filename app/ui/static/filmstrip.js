@@ -4,9 +4,10 @@ import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { project_id: null, image_id: null, images: [] };
+  const state = { project_id: null, image_id: null, images: [], opening: null };
   const count = h("span", { class: "st-subtle" });
-  const progress = h("div", { class: "st-upload-progress", role: "status", hidden: true });
+  const progress = h("div", { class: "st-upload", role: "status" });
+  const problems = problemList();
   const input = h("input", {
     type: "file", multiple: true, accept: "image/*", hidden: true, "aria-label": "Image files",
     onchange: () => { add([...input.files]); input.value = ""; },
@@ -17,14 +18,14 @@ export function mount(context) {
       h("h2", {}, "Images"), count, h("span", { class: "st-spacer" }),
       h("button", { type: "button", class: "st-button", title: "Add images (or drop or paste them anywhere)", onclick: () => input.click() },
         icon("upload"), "Add")),
-    input, progress, list));
+    input, progress, problems.element, list));
 
   const add = (files) => uploadFiles(context, files, progress, (paths) => {
     trigger("files_added", { project_id: state.project_id, image_id: state.image_id, files: paths });
-  });
+  }, problems.add);
   const open = (image) => {
     if (image.id === state.image_id) return;
-    state.image_id = image.id;
+    state.image_id = state.opening = image.id;
     render();
     trigger("image_opened", { project_id: state.project_id, image_id: image.id });
   };
@@ -39,6 +40,11 @@ export function mount(context) {
   acceptDrops(element, add);
   stepWithBrackets(element, state, open);
   follow(context, (value) => {
+    // An answer under way when another image was chosen must not take the choice back.
+    if (state.opening === value.image_id || value.serial) state.opening = null;
+    if (state.opening !== null) value.image_id = state.opening;
+    if (value.project_id !== state.project_id) problems.clear();
+    problems.add(value.problems);
     const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
     Object.assign(state, value);
     render();
@@ -47,8 +53,8 @@ export function mount(context) {
 }
 
 function card(image, state, trigger, open) {
-  const role = (name, on, label, hint) => h("button", {
-    type: "button", class: "st-role", "aria-pressed": String(on), title: hint, "data-focus": name,
+  const role = (name, on, label, hint, possible = true) => h("button", {
+    type: "button", class: "st-role", disabled: !possible, "aria-pressed": String(on), title: hint, "data-focus": name,
     onclick: () => trigger("role_changed", { project_id: state.project_id, image_id: state.image_id, changed_id: image.id, [name]: !on }),
   }, label);
   const remove = async () => {
@@ -72,9 +78,23 @@ function card(image, state, trigger, open) {
       h("span", { class: "st-card-tools" },
         role("is_reference", image.is_reference, "Ref", image.prompts
           ? "Reference: its marks show the model what to look for"
-          : "Becomes a reference when you mark something on it"),
+          : "Becomes a reference when you mark something on it", image.prompts > 0),
         role("is_target", image.is_target, "Target", "Target: is segmented by “Segment all”"),
         iconButton("trash", "Remove the image", remove, { "data-focus": "remove" }))));
+}
+
+/** Files that were left out, each with the reason, until dismissed. */
+function problemList() {
+  const list = h("ul", { class: "st-problems" });
+  const element = h("div", { class: "st-upload", role: "alert" });
+  const clear = () => { list.replaceChildren(); element.replaceChildren(); };
+  const dismiss = h("button", { type: "button", class: "st-link", onclick: clear }, "Dismiss");
+  const add = (texts) => {
+    if (!texts.length) return;
+    list.append(...texts.map((text) => h("li", {}, text)));
+    element.replaceChildren(list, dismiss);
+  };
+  return { element, add, clear };
 }
 
 /** What stands on the thumbnail once the image has been segmented. */

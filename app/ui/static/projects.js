@@ -6,6 +6,7 @@ export function mount(context) {
   const root = h("div", { class: "st-header" });
   element.replaceChildren(root);
   let drawn = "";
+  let nameNext = false;
   follow(context, (value) => {
     const text = JSON.stringify([value.project, value.projects, value.status]);
     if (text === drawn) return;
@@ -13,15 +14,17 @@ export function mount(context) {
     closeMenus(root);
     root.replaceChildren(
       h("span", { class: "st-brand" }, logo(), h("span", { class: "st-brand-name" }, "DINOv Studio")),
-      projectMenu(value, trigger),
+      projectMenu(value, trigger, () => { nameNext = true; }),
       h("span", { class: "st-spacer" }),
       statusMenu(value.status),
       themeButton(),
     );
+    if (nameNext && value.project) root.querySelector(".st-rename").click();
+    nameNext = false;
   });
 }
 
-function projectMenu({ project, projects }, trigger) {
+function projectMenu({ project, projects }, trigger, creating) {
   const name = h("span", { class: "st-project-name" }, project?.name ?? "No project yet");
   const rename = () => editInPlace(name, {
     value: project.name, name: "Project name",
@@ -36,7 +39,7 @@ function projectMenu({ project, projects }, trigger) {
     h("div", { class: "st-menu-actions" },
       h("button", {
         type: "button", class: "st-menu-item",
-        onclick: () => { panel.hidePopover(); trigger("project_created", {}); },
+        onclick: () => { panel.hidePopover(); creating(); trigger("project_created", {}); },
       }, icon("plus"), "New project"),
       h("button", {
         type: "button", class: "st-menu-item",
@@ -54,7 +57,7 @@ function projectMenu({ project, projects }, trigger) {
         },
       }, icon("trash"), "Delete this project")),
   ]);
-  return h("div", { class: "st-project" }, button, panel, project && iconButton("pencil", "Rename the project", rename));
+  return h("div", { class: "st-project" }, button, panel, project && iconButton("pencil", "Rename the project", rename, { class: "st-icon-button st-rename" }));
 }
 
 function statusMenu(status) {

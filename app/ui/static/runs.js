@@ -18,6 +18,10 @@ export function mount(context) {
   window.setInterval(() => {
     if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
   }, POLL_MS);
+  // Another window may have changed the project meanwhile.
+  document.addEventListener("visibilitychange", () => {
+    if (element.isConnected && !document.hidden && state.project_id) trigger("polled", place(state));
+  });
 }
 
 function build(element, state, trigger) {
@@ -117,7 +121,7 @@ function describe(job) {
     const left = job.seconds_left === null || job.seconds_left === undefined ? null : `${duration(job.seconds_left)} left`;
     return [`${job.done} of ${job.total}`, left, rate, found, job.done ? null : job.message].filter(Boolean).join(" · ");
   }
-  return job.message;
+  return job.message || "Starting …";
 }
 
 function duration(seconds) {

@@ -7,11 +7,11 @@ const AT_ONCE = 4;
  * Upload `files` and call `received([{path, name}, ...])` after every few of them.
  * @param {{upload: function(File): Promise<{path: string}>}} context
  * @param {File[]} files
- * @param {HTMLElement} progress where to say how far it is, and which files could not be sent
+ * @param {HTMLElement} progress where to say how far it is
+ * @param {function(string[]): void} failed told which files could not be sent, and why
  */
-export async function uploadFiles({ upload }, files, progress, received) {
+export async function uploadFiles({ upload }, files, progress, received, failed) {
   const failures = [];
-  progress.hidden = false;
   for (let start = 0; start < files.length; start += AT_ONCE) {
     progress.replaceChildren(`Adding ${plural(files.length, "image")} … ${start} of ${files.length}`,
       h("progress", { max: String(files.length), value: String(start) }));
@@ -25,10 +25,6 @@ export async function uploadFiles({ upload }, files, progress, received) {
     });
     if (arrived.length) received(arrived);
   }
-  if (!failures.length) {
-    progress.hidden = true;
-    return;
-  }
-  const dismiss = h("button", { type: "button", class: "st-link", onclick: () => { progress.hidden = true; } }, "Dismiss");
-  progress.replaceChildren(h("ul", { class: "st-problems" }, failures.map((text) => h("li", {}, text))), dismiss);
+  progress.replaceChildren();
+  failed(failures);
 }
