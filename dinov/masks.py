@@ -6,6 +6,7 @@ Coordinates are pixel edges: the pixel in column 3 spans x from 3 to 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, assert_never
 
 import cv2
@@ -109,18 +110,11 @@ def polygons_of(mask: Mask, *, split_holes: bool = False) -> list[list[float]] |
         hole: COCO unites the rings of an annotation, so a ring cannot be a hole.
     """
     rings = _trace_rings(mask)
-    holes = [ring for ring in rings if _signed_area(ring) < 0]
-    if not holes:
-        return [[float(value) for value in ring.ravel()] for ring in rings]
-    if not split_holes:
-        return None
-    cut = int(holes[0][:, 0].min()) + 1
-    left, right = mask.copy(), mask.copy()
-    left[:, cut:] = False
-    right[:, :cut] = False
-    return [
-        polygon for half in (left, right) for polygon in polygons_of(half, split_holes=True) or []
-    ]
+    if any(_signed_area(ring) < 0 for ring in rings):
+        if not split_holes:
+            return None
+        rings = _trace_rings_without_holes(mask)
+    return [[float(value) for value in ring.ravel()] for ring in rings]
 
 
 def mask_of_polygons(polygons: Sequence[Sequence[float]], size_hw: SizeHW) -> Mask:
@@ -276,6 +270,24 @@ def _trace_rings(mask: Mask) -> list[NDArray[np.int64]]:
         np.stack(np.divmod(edges[ring] // 4, stride)[::-1], axis=1)  # [N, (x, y)]
         for ring in _cycles(successor.tolist(), directions.tolist())
     ]
+
+
+def _trace_rings_without_holes(mask: Mask) -> list[NDArray[np.int64]]:
+    """Trace every part after cutting it from top to bottom at the left end of each of its holes.
+
+    A hole then reaches the edge of its slab, and so belongs to the outside.
+    """
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    rings = []
+    for label, (left, top, width, height, _) in enumerate(boxes[1:].tolist(), start=1):
+        part: Mask = labels[top : top + height, left : left + width] == label
+        holes = [ring for ring in _trace_rings(part) if _signed_area(ring) < 0]
+        cuts = {0, width, *(int(hole[:, 0].min()) + 1 for hole in holes)}
+        for start, end in pairwise(sorted(cuts)):
+            rings += [
+                ring + np.array([left + start, top]) for ring in _trace_rings(part[:, start:end])
+            ]
+    return rings
 
 
 def _cycles(successor: list[int], directions: list[int]) -> list[list[int]]:
