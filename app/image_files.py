@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import PIL.Image
 
 from app.project import NotFound, ProjectImage
-from dinov.errors import InvalidImage
 from dinov.images import read_rgb
 
 THUMBNAIL_LONGEST_SIDE = 256
@@ -63,10 +62,7 @@ class ImageFiles:
             InvalidImage: if it cannot be read; the message starts with the file's name.
         """
         name = display_name(file_name)
-        try:
-            pixels = read_rgb(content)
-        except InvalidImage as error:
-            raise InvalidImage(f"{name}: {error}") from error
+        pixels = read_rgb(content, name=name)
         suffix, is_lossy = _format_of(content)
         if not suffix:
             suffix = ".jpg" if is_lossy else ".png"

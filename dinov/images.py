@@ -41,7 +41,9 @@ _UPRIGHT = {
 _MAX_ASPECT = 4
 
 
-def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000_000) -> Image:
+def read_rgb(
+    source: str | Path | BinaryIO | bytes, *, name: str = "", max_pixels: int = 178_000_000
+) -> Image:
     """Read any usual image as the viewer would see it.
 
     EXIF orientation is applied; grey, palette, CMYK and 16-bit become RGB; transparency is laid
@@ -49,6 +51,7 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
 
     Args:
         source: a path, an open binary file or the bytes of a file.
+        name: what messages call it; its path by default.
         max_pixels: images with more pixels are refused before they are decoded.
 
     Returns:
@@ -57,7 +60,7 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
     Raises:
         InvalidImage: if the file is missing, empty, damaged, too large or no image.
     """
-    name = _name_of(source)
+    name = name or _name_of(source)
     try:
         with (
             warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning),
@@ -69,11 +72,11 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
     except InvalidImage:
         raise
     except FileNotFoundError as error:
-        raise InvalidImage(f"Image {name} does not exist. Check the path.") from error
+        raise InvalidImage(f"{name} does not exist. Check the path.") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise InvalidImage(f"Image {name} cannot be opened: {error.strerror}.") from error
+        raise InvalidImage(f"{name} cannot be opened: {error.strerror}.") from error
     except PIL.Image.DecompressionBombError as error:
-        raise InvalidImage(f"Image {name} is too large. Scale it down first.") from error
+        raise InvalidImage(f"{name} is too large. Scale it down first.") from error
     except PIL.UnidentifiedImageError as error:
         raise InvalidImage(
             f"{name} is empty or not an image this program reads. "
@@ -81,7 +84,7 @@ def read_rgb(source: str | Path | BinaryIO | bytes, *, max_pixels: int = 178_000
         ) from error
     except Exception as error:  # decoders raise anything at all on damaged bytes
         raise InvalidImage(
-            f"Image {name} is damaged or cut off ({error}). Copy or download it again."
+            f"{name} is damaged or cut off ({error}). Copy or download it again."
         ) from error
 
 
@@ -176,13 +179,13 @@ class ImageTransform:
 def _name_of(source: str | Path | BinaryIO | bytes) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
-    return str(getattr(source, "name", "of the upload"))
+    return str(getattr(source, "name", "The image"))
 
 
 def _check_size(name: str, size_wh: tuple[int, int], max_pixels: int) -> None:
     if size_wh[0] * size_wh[1] > max_pixels:
         raise InvalidImage(
-            f"Image {name} has {size_wh[0]}x{size_wh[1]} pixels; at most "
+            f"{name} has {size_wh[0]}x{size_wh[1]} pixels; at most "
             f"{max_pixels / 1e6:.0f} million are read. Scale it down first."
         )
 

@@ -98,7 +98,7 @@ def test_a_rotated_photo_is_stored_upright(files):
     ids=["zero bytes", "text", "cut PNG", "cut JPEG"],
 )
 def test_unreadable_files_are_named_and_leave_nothing(files, tmp_path, content):
-    with pytest.raises(InvalidImage, match=r"^broken\.png: "):
+    with pytest.raises(InvalidImage, match=r"^broken\.png is "):
         files.add("p", "broken.png", content)
     assert list(tmp_path.rglob("*.*")) == []
 

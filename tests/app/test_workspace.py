@@ -79,7 +79,7 @@ def test_bad_and_repeated_files_are_named_and_the_rest_goes_on(studio, tmp_path)
         (6, 5, True),
     ]
     empty, same, missing = report.problems
-    assert empty.startswith("empty.jpg: ")
+    assert empty.startswith("empty.jpg is empty")
     assert same == "same.png is already in this project, as good.png."
     assert missing.startswith("missing.png: ")
 

@@ -129,6 +129,13 @@ def test_unusable_files_are_named(tmp_path: Path, content: bytes) -> None:
         read_rgb(path)
 
 
+def test_messages_begin_with_the_name() -> None:
+    with pytest.raises(InvalidImage, match=r"^The image is empty"):
+        read_rgb(b"")
+    with pytest.raises(InvalidImage, match=r"^deer\.jpg is empty"):
+        read_rgb(b"", name="deer.jpg")
+
+
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidImage, match=r"absent\.jpg does not exist"):
         read_rgb(tmp_path / "absent.jpg")
