@@ -123,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "serve",
         help="serve the page (the default)",
-        description="Serve the page until Ctrl+C.",
+        description="Serve the page until Ctrl+C; the address is printed once it can be opened.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument("--host", default=Settings.host, help="address to listen on")

@@ -37,6 +37,11 @@ class JobControl:
         """Whether the annotator wants it to stop. To be asked between items."""
         return self._cancelled.is_set()
 
+    @property
+    def found(self) -> int:
+        """How many instances were found so far."""
+        return self._found
+
     def say(self, message: str) -> None:
         """Show what is being done."""
         self._store.update_job(self.job_id, message=message)

@@ -81,7 +81,10 @@ class SegmentJob:
                 )
             control.say(f"Segmenting image {number + 1} of {len(self.image_ids)} …")
             self._segment(image_id, bank, floor, run_id, run_key, control)
-        return self._closing_message()
+        images = _number(len(self.image_ids), "image")
+        if control.found == 0:
+            return f"Nothing found in {images} at this score threshold."
+        return f"Found {_number(control.found, 'object')} in {images}."
 
     def _score_threshold(self) -> float:
         # Until the annotator chooses, the checkpoint knows best which scores mean something.
@@ -127,41 +130,22 @@ class SegmentJob:
         except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
             _log.warning("%s could not be segmented", name, exc_info=error)
             control.add_problem(f"{name}: {error or type(error).__name__}")
-        control.advance(found=self._shown([image_id]), is_timed=not is_up_to_date)
+        threshold = self.store.project(self.project_id).score_threshold
+        shown = self.store.count_shown(image_id, threshold)
+        control.advance(found=shown, is_timed=not is_up_to_date)
 
     def _store(
         self, image_id: int, run_id: int, run_key: str, instances: Sequence[Instance]
     ) -> None:
+        proposals = [_proposal(image_id, run_id, instance) for instance in instances]
         with self.store.transaction():
             decided = [
                 instance
                 for instance in self.store.instances(image_id)
                 if instance.status is not InstanceStatus.PROPOSED
             ]
-            self.store.replace_proposals(
-                image_id,
-                run_id,
-                run_key,
-                [
-                    _proposal(image_id, run_id, instance)
-                    for instance in instances
-                    if not _repeats_a_decision(instance, decided)
-                ],
-            )
-
-    def _shown(self, image_ids: Sequence[int]) -> int:
-        threshold = self.store.project(self.project_id).score_threshold
-        counts = self.store.counts(self.project_id, threshold)
-        return sum(counts[image_id].shown for image_id in image_ids if image_id in counts)
-
-    def _closing_message(self) -> str:
-        images = _number(len(self.image_ids), "image")
-        found = self._shown(self.image_ids)
-        return (
-            f"Found {_number(found, 'object')} in {images}."
-            if found
-            else (f"Nothing found in {images} at this score threshold.")
-        )
+            new = [p for p in proposals if not _repeats_a_decision(p, decided)]
+            self.store.replace_proposals(image_id, run_id, run_key, new)
 
 
 def references_of(store: Store, project_id: str) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
@@ -228,10 +212,10 @@ def _proposal(image_id: int, run_id: int, instance: Instance) -> StoredInstance:
     )
 
 
-def _repeats_a_decision(instance: Instance, decided: Sequence[StoredInstance]) -> bool:
+def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:
     return any(
-        other.category_id == instance.category_id
-        and rle_iou(other.rle, instance.rle) >= _SAME_AS_DECIDED_IOU[other.status]
+        other.category_id == proposal.category_id
+        and rle_iou(other.rle, proposal.rle) >= _SAME_AS_DECIDED_IOU[other.status]
         for other in decided
     )
 

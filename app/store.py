@@ -43,24 +43,13 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
-        # Transactions are written out below; sqlite3's own implicit ones would hide their extent.
-        self._connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=10.0
-        )
-        self._connection.row_factory = sqlite3.Row
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._migrate()
+            self._connection = _connect(path)
         except sqlite3.DatabaseError as error:
-            self._connection.close()
             raise ServerError(
                 f"{path} cannot be used ({error}). Restore it from a backup, or choose another "
                 "folder with --data-dir."
             ) from error
-        except ServerError:
-            self._connection.close()
-            raise
 
     def close(self) -> None:
         """Close the file. The store cannot be used afterwards."""
@@ -327,6 +316,12 @@ class Store:
                 "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
             )
 
+    def count_shown(self, image_id: int, score_threshold: float) -> int:
+        """Count the instances of an image that are shown at a score threshold."""
+        query = f"SELECT COUNT(*) FROM instances n WHERE n.image_id = :image AND {_SHOWN}"
+        values = {"image": image_id, "threshold": score_threshold}
+        return int(self._all(query, values)[0][0])
+
     def counts(self, project_id: str, score_threshold: float) -> dict[int, ImageCounts]:
         """Count prompts and instances of each image of a project."""
         query = f"""
@@ -380,23 +375,7 @@ class Store:
         with contextlib.suppress(NotFound):
             self._update("jobs", job_id, values)
 
-    # The file underneath
-
-    def _migrate(self) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise ServerError(
-                "This data folder was written by a newer version of DINOv Studio. "
-                "Update the program, or choose another folder with --data-dir."
-            )
-        for step, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            try:
-                self._connection.executescript(
-                    f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {step}; COMMIT"
-                )
-            except sqlite3.Error:
-                self._connection.rollback()
-                raise
+    # The connection underneath
 
     def _all(self, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
@@ -424,3 +403,28 @@ class Store:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Transactions are written out; sqlite3's own implicit ones would hide where they end.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        _migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise ServerError(
+            "This data folder was written by a newer version of DINOv Studio. "
+            "Update the program, or choose another folder with --data-dir."
+        )
+    for step, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {step}; COMMIT")

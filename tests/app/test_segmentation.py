@@ -15,6 +15,7 @@ from app.project import (
     InvalidInput,
     JobState,
     NotFound,
+    ServerError,
     StoredPrompt,
 )
 from app.results import display_counts
@@ -254,6 +255,12 @@ def test_a_missing_checkpoint_fails_the_job_with_its_remedy(tmp_path, marked):
     assert studio.latest_job(marked.id).state is JobState.FAILED
     assert "python -m dinov download" in studio.model_status().message
     studio.close()
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServerError, match="--data-dir"):
+        Studio.open(Settings(data_dir=tmp_path / "file"))
 
 
 def test_masks_of_large_images_are_sent_at_display_size():

@@ -151,3 +151,8 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     with pytest.raises(ServerError, match=r"studio\.sqlite3"):
         Store(path)
     assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    with pytest.raises(ServerError, match="--data-dir"):
+        Store(tmp_path)
