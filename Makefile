@@ -16,7 +16,7 @@ RUN_STAMP := .venv/installed-run-$(shell cksum < requirements.txt | cut -d' ' -f
 DEV_STAMP := .venv/installed-dev-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 run: $(RUN_STAMP)
-	@$(BIN)/python app.py serve --host "$(HOST)" --port "$(PORT)"
+	@exec $(BIN)/python app.py serve --host "$(HOST)" --port "$(PORT)"
 
 test: $(DEV_STAMP)
 	@.ci/test-tools
