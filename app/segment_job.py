@@ -62,6 +62,8 @@ class SegmentJob:
         references = references_of(self.store, self.project_id)
         control.say("Reading the marks …")
         embedded = self._embed(references, control)
+        if control.is_cancelled:
+            return "Stopped before the first image."
         for problem in missing_marks(self.store.categories(self.project_id), references):
             control.add_problem(problem)
         bank = self.model.bank(embedded)
@@ -97,6 +99,8 @@ class SegmentJob:
     ) -> list[tuple[Prompt, Tensor]]:
         embedded: list[tuple[Prompt, Tensor]] = []
         for image, stored_prompts in references:
+            if control.is_cancelled:
+                break
             prompts = [stored.prompt for stored in stored_prompts]
             try:
                 path = self.files.path(image)
@@ -139,12 +143,19 @@ class SegmentJob:
     ) -> None:
         proposals = [_proposal(image_id, run_id, instance) for instance in instances]
         with self.store.transaction():
+            # The page stays in use meanwhile: an image or a category may be gone by now.
+            self.store.image(image_id)
+            known = {category.id for category in self.store.categories(self.project_id)}
             decided = [
                 instance
                 for instance in self.store.instances(image_id)
                 if instance.status is not InstanceStatus.PROPOSED
             ]
-            new = [p for p in proposals if not _repeats_a_decision(p, decided)]
+            new = [
+                proposal
+                for proposal in proposals
+                if proposal.category_id in known and not _repeats_a_decision(proposal, decided)
+            ]
             self.store.replace_proposals(image_id, run_id, run_key, new)
 
 

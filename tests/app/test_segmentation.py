@@ -193,6 +193,35 @@ def test_cancelling_keeps_what_was_done_and_segment_goes_on(marked, predictor):
     assert predictor.segmented == 2
 
 
+def test_what_is_removed_while_a_job_runs_is_left_out(marked, predictor):
+    studio = marked.studio
+    studio.add_prompt(marked.id, marked.reference.id, "green", "point", [60, 20])
+
+    def remove_things() -> None:
+        predictor.before_segment = lambda: None
+        studio.remove_category(marked.red.id)
+        studio.remove_image(marked.empty.id)
+
+    predictor.before_segment = remove_things
+    assert studio.segment_now(marked.id) == {marked.target.id: 0}
+    assert studio.results(marked.target.id)["instances"] == []
+    (problem,) = studio.latest_job(marked.id).problems
+    assert "does not exist any more" in problem
+
+
+def test_a_job_cancelled_while_the_marks_are_read_segments_nothing(marked, predictor, monkeypatch):
+    embed = predictor.embed_prompts
+
+    def embed_and_cancel(image, prompts):
+        marked.studio.cancel(marked.studio.active_job(marked.id).id)
+        return embed(image, prompts)
+
+    monkeypatch.setattr(predictor, "embed_prompts", embed_and_cancel)
+    with pytest.raises(AppError, match="Stopped before the first image"):
+        marked.studio.segment_now(marked.id)
+    assert predictor.segmented == 0
+
+
 def test_a_restart_finds_the_interrupted_job(marked, tmp_path):
     store = marked.studio._store
     job_id = store.add_job(marked.id, 5)
