@@ -32,7 +32,6 @@ class JobControl:
         self._timed_items = 0
         self._started_at = 0.0
 
-    @property
     def is_cancelled(self) -> bool:
         """Whether the annotator wants it to stop. To be asked between items."""
         return self._cancelled.is_set()
@@ -183,7 +182,7 @@ class JobRunner:
 
     def _work(self, queued: _Queued) -> tuple[JobState, str]:
         control = queued.control
-        if control.is_cancelled:
+        if control.is_cancelled():
             return JobState.CANCELLED, "Stopped before it began."
         try:
             self._store.update_job(control.job_id, state=JobState.RUNNING.value)
@@ -193,7 +192,7 @@ class JobRunner:
         except Exception as error:  # noqa: BLE001 - work is any code; its failure is an answer
             _log.exception("Job %s failed", control.job_id)
             return JobState.FAILED, f"It failed: {error or type(error).__name__}."
-        return (JobState.CANCELLED if control.is_cancelled else JobState.DONE), message
+        return (JobState.CANCELLED if control.is_cancelled() else JobState.DONE), message
 
     def _timed(self, view: JobView) -> JobView:
         control = self._controls.get(view.id)

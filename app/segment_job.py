@@ -62,7 +62,7 @@ class SegmentJob:
         references = references_of(self.store, self.project_id)
         control.say("Reading the marks …")
         embedded = self._embed(references, control)
-        if control.is_cancelled:
+        if control.is_cancelled():
             return "Stopped before the first image."
         for problem in missing_marks(self.store.categories(self.project_id), references):
             control.add_problem(problem)
@@ -77,7 +77,7 @@ class SegmentJob:
         )
         control.start_clock()
         for number, image_id in enumerate(self.image_ids):
-            if control.is_cancelled:
+            if control.is_cancelled():
                 return (
                     f"Stopped after {number} of {len(self.image_ids)} images. Results so far stay."
                 )
@@ -99,7 +99,7 @@ class SegmentJob:
     ) -> list[tuple[Prompt, Tensor]]:
         embedded: list[tuple[Prompt, Tensor]] = []
         for image, stored_prompts in references:
-            if control.is_cancelled:
+            if control.is_cancelled():
                 break
             prompts = [stored.prompt for stored in stored_prompts]
             try:

@@ -48,6 +48,8 @@ def open_at_load(page: Page, demo: gr.Blocks) -> None:
     def opened(session: Session, request: gr.Request) -> Updates:
         query = dict(request.query_params)
         image = query.get("image", "")
+        # From here on the model loads in the background; before, it would have held up the page.
+        page.studio.warm_up()
         return page.open(session, query.get("project"), int(image) if image.isdecimal() else None)
 
     demo.load(
