@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,14 +96,39 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read_pth(path)
     except Exception as error:  # the readers raise anything at all on foreign or damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # Of torch's long advice on unsafe loading, only what it found is of use.
+        text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+        reason = (text.splitlines() or [type(error).__name__])[0]
         raise CheckpointCorrupt(
             f"{path} is damaged, or not a checkpoint of weights only ({reason}). "
             "Delete it and download it again: python -m dinov download swin-t|swin-l"
         ) from error
     return _weights_of(path, content), {}
+
+
+class _Inert:
+    """Stands for an object of a foreign class in a training checkpoint, and ignores its content."""
+
+    def __new__(cls, *_: object) -> _Inert:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _read_pth(path: Path) -> Any:
+    """Load a file of torch without running code from it.
+
+    Trainers store schedulers and counters of their own classes beside the weights. Such objects
+    are replaced by inert ones, so that they neither run nor keep the weights from being read.
+    """
+    foreign: list[str] = []
+    if zipfile.is_zipfile(path):
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    with torch.serialization.safe_globals([(_Inert, name) for name in foreign]):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _weights_of(path: Path, content: Any) -> dict[str, Tensor]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -152,9 +154,32 @@ class Sneaky:
         return exec, ("raise SystemExit('code from a checkpoint ran')",)
 
 
-def test_code_in_a_checkpoint_does_not_run(tiny: DINOv, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointCorrupt, match="weights only"):
-        load_model(saved(tmp_path, {"model": tiny.state_dict(), "extra": Sneaky()}))
+class Schedule:
+    """A trainer's own class with state."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+
+@pytest.mark.parametrize("foreign", [Sneaky(), Schedule(3), Counter("aab"), np.float64(0.5)])
+def test_foreign_objects_beside_the_weights_neither_run_nor_disturb(
+    tiny: DINOv, tmp_path: Path, foreign: object
+) -> None:
+    path = saved(tmp_path, {"model": tiny.state_dict(), "scheduler": {"inner": foreign}})
+    assert_same(load_model(path).model, tiny.state_dict())
+
+
+def test_foreign_objects_are_no_weights(tiny: DINOv, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointCorrupt, match="holds no weights"):
+        load_model(saved(tmp_path, Sneaky()))
+    with pytest.raises(CheckpointCorrupt, match="holds no weights"):
+        load_model(saved(tmp_path, {"model": {**tiny.state_dict(), "extra": Sneaky()}}))
+
+
+def test_files_of_old_torch_versions_load(tiny: DINOv, tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    torch.save(tiny.state_dict(), path, _use_new_zipfile_serialization=False)
+    assert load_model(path).variant == "tiny"
 
 
 def test_weights_that_are_not_finite_are_told(tiny: DINOv, tmp_path: Path) -> None:
