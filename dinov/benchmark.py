@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from dinov.config import VARIANTS
+from dinov.device import DEVICE_HELP
 from dinov.images import read_rgb
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image", type=Path, help="photo to use; a synthetic one by default")
     parser.add_argument("--input-size", type=int, help="side in pixels; the checkpoint's own")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--device", default="auto", help=DEVICE_HELP)
     parser.add_argument("--runs", type=int, default=5, help="the median of so many is reported")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

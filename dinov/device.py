@@ -9,11 +9,15 @@ import torch
 from dinov.errors import DeviceUnavailable
 
 
+DEVICE_HELP = "auto (the best there is), cpu, cuda, cuda:N or mps"
+"""For the help of a command's ``--device`` option."""
+
+
 def resolve_device(name: str = "auto") -> torch.device:
     """Turn a device name into a device that exists here.
 
     Args:
-        name: "auto" (the best there is), "cpu", "cuda", "cuda:1", "mps".
+        name: see ``DEVICE_HELP``.
 
     Raises:
         DeviceUnavailable: if the device is unknown or missing on this machine.
