@@ -8,7 +8,6 @@ import torch
 
 from dinov.errors import DeviceUnavailable
 
-
 DEVICE_HELP = "auto (the best there is), cpu, cuda, cuda:N or mps"
 """For the help of a command's ``--device`` option."""
 
