@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,11 @@ from dinov.download import CHECKPOINTS, CheckpointEntry
 from dinov.model.build import build_model
 
 Segment = Callable[..., int]
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +224,24 @@ def test_a_threshold_is_between_0_and_1(segment: Segment, threshold: str) -> Non
     with pytest.raises(SystemExit) as caught:
         segment("--score-threshold", threshold)
     assert caught.value.code == 2
+
+
+def test_download_fetches_and_verifies(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler = functools.partial(QuietHandler, directory=checkpoint.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{checkpoint.name}"
+        monkeypatch.setitem(CHECKPOINTS, "swin-t", CheckpointEntry("got.safetensors", "tiny", url))
+        status = cli.main(["download", "swin-t", "--directory", str(tmp_path)])
+        server.shutdown()
+    assert status == 0
+    assert (tmp_path / "got.safetensors").read_bytes() == checkpoint.read_bytes()
+    assert "got.safetensors is complete: tiny" in capsys.readouterr().out
 
 
 def test_download_verifies_what_is_there(
