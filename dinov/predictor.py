@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +115,7 @@ class Predictor:
         """The device, for people."""
         return describe_device(self.device)
 
-    def embed_references(self, references: Sequence[Reference]) -> PromptBank:
+    def embed_references(self, references: Iterable[Reference]) -> PromptBank:
         """Turn the prompts of all references into embeddings, grouped by category.
 
         Raises:
