@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile on a desktop; watched for errors and for requests that go elsewhere."""
+    """A fresh browser profile on a desktop, watched for errors and foreign requests."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     yield from watched(context)
 

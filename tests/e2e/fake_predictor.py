@@ -64,7 +64,7 @@ def _patches(image: Image, category_id: int, colour: np.ndarray) -> list[Instanc
         if area < image.shape[0] * image.shape[1] / 2000:
             continue
         mask = labels == label
-        score = float(1 - distance[mask].mean() / REACH)
+        score = 0.9 * float(1 - distance[mask].mean() / REACH)
         box = (float(x), float(y), float(x + w), float(y + h))
         instances.append(Instance(category_id, score, encode_rle(mask), box, area))
     return instances

@@ -24,10 +24,7 @@ class StudioServer:
         self.studio = Studio.open(settings, load_predictor=lambda: self.predictor)
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        # A browser keeps an event stream open, for which an unlimited shutdown would wait.
-        config = uvicorn.Config(
-            build_app(self.studio), log_level="warning", timeout_graceful_shutdown=1
-        )
+        config = uvicorn.Config(build_app(self.studio), log_level="critical")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
@@ -40,6 +37,7 @@ class StudioServer:
     def stop(self) -> None:
         """Stop serving and close the data folder."""
         self.predictor.gate.set()
-        self._server.should_exit = True
+        # A browser keeps an event stream open, which an orderly shutdown would wait for.
+        self._server.should_exit = self._server.force_exit = True
         self._thread.join(timeout=15)
         self.studio.close()

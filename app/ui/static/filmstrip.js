@@ -38,7 +38,7 @@ export function mount(context) {
   hear(element, "files", (files) => add(files));
   hear(element, "choose-files", () => input.click());
   acceptDrops(element, add);
-  stepWithBrackets(element, state, open);
+  stepWithPageKeys(element, state, open);
   follow(context, (value) => {
     // An answer under way when another image was chosen must not take the choice back.
     if (state.opening === value.image_id || value.serial) state.opening = null;
@@ -67,7 +67,7 @@ function card(image, state, trigger, open) {
   return h("li", { class: `st-card ${image.current ? "is-current" : ""}` },
     h("button", {
       type: "button", class: "st-card-open", "data-focus": "open", "aria-current": image.current ? "true" : null,
-      title: `${image.name} · ${image.width} × ${image.height}`, "aria-label": `${image.name}. ${describe(image)}`,
+      title: `${image.name} · ${image.width} × ${image.height} (Page up and Page down step through the images)`, "aria-label": `${image.name}. ${describe(image)}`,
       onclick: () => open(image),
     },
       h("img", { src: image.thumbnail, alt: "", loading: "lazy", decoding: "async", draggable: "false" }),
@@ -122,14 +122,15 @@ function moveFocus(event, list) {
   next.focus();
 }
 
-/** "[" and "]" open the image before and after, wherever the focus is. */
-function stepWithBrackets(element, state, open) {
+/** Page up and Page down open the image before and after, wherever the focus is. */
+function stepWithPageKeys(element, state, open) {
   const handler = (event) => {
     if (!element.isConnected) return document.removeEventListener("keydown", handler);
-    const step = { "[": -1, "]": 1 }[event.key];
+    const step = { PageUp: -1, PageDown: 1 }[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.target.matches("input, textarea, select")) return undefined;
     const next = state.images[state.images.findIndex((image) => image.id === state.image_id) + step];
     if (next) open(next);
+    event.preventDefault();
     return undefined;
   };
   document.addEventListener("keydown", handler);

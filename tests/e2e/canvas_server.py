@@ -1,0 +1,169 @@
+"""The canvas alone on a page, with a server that remembers what it is sent."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.staticfiles import StaticFiles
+
+from app.canvas import (
+    EMPTY_DOCUMENT,
+    STATIC_DIR,
+    STATIC_URL,
+    PromptsEvent,
+    load_document,
+    prompt_canvas,
+    update_document,
+)
+from app.project import ProjectImage, StaleRevision, StoredPrompt
+from dinov.masks import encode_rle
+from dinov.types import Category, Prompt, PromptType
+
+EVENTS = (
+    "prompts_changed",
+    "instance_deleted",
+    "instance_restored",
+    "instance_selected",
+    "category_picked",
+)
+CATEGORIES = [Category(1, "coin", "#e6194b"), Category(2, "bus", "#4363d8")]
+WIDTH, HEIGHT = 400, 300
+# Image 1 has results, 2 was segmented without any, 3 was not segmented, 4 has no picture.
+STYLE = "#canvas { height: 640px } #canvas *:has(.prompt-canvas) { height: 100% }"
+
+
+def discs() -> list[dict[str, Any]]:
+    """Three overlapping discs in a row, with scores 0.9, 0.6 and 0.3; the last one is a ring."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    found = []
+    for i, (cx, radius, score) in enumerate([(100, 60, 0.9), (150, 30, 0.6), (300, 50, 0.3)]):
+        distance = np.hypot(x - cx, y - 150)
+        mask = (distance < radius) & ((i < 2) | (distance > 20))
+        rle = encode_rle(mask)
+        found.append({"id": 11 + i, "category_id": 1 + i // 2, "score": score, **rle})
+    return [{"bbox": [], "area": 0, "status": "proposed", **one} for one in found]
+
+
+class CanvasServer:
+    """Serves the page until stopped; tests change ``save`` and read ``saved`` and ``events``."""
+
+    def __init__(self) -> None:
+        self.revs: dict[int, int] = {}
+        self.saved: dict[int, list[Prompt]] = {}
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.fail_with: Exception | None = None
+        self.results: dict[int, list[dict[str, Any]]] = {1: discs(), 2: []}
+        api = FastAPI()
+        api.get("/media/{image_id}")(self._media)
+        api.get("/results/{image_id}")(self._results)
+        api.mount(f"/{STATIC_URL}", StaticFiles(directory=STATIC_DIR))
+        app = gr.mount_gradio_app(api, self._blocks(), path="", css=STYLE, run_history=False)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The data of all events of this name, oldest first."""
+        return [data for event, data in self.events if event == name]
+
+    def _media(self, image_id: int) -> Response:
+        if image_id == 4:
+            return Response(status_code=404)
+        colour = ["#8090a0", "#a09080", "#90a080"][image_id - 1]
+        size = f'width="{WIDTH}" height="{HEIGHT}"'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size}><rect {size} fill="{colour}"/></svg>'
+        return Response(svg, media_type="image/svg+xml")
+
+    def _results(self, image_id: int) -> dict[str, Any]:
+        size, found = [HEIGHT, WIDTH], self.results[image_id]
+        return {"schema": 1, "image_id": image_id, "run_id": 1, "size": size, "instances": found}
+
+    def _document(self, image_id: int) -> str:
+        image = ProjectImage(
+            id=image_id,
+            project_id="p",
+            file_name=f"{image_id}.png",
+            width=WIDTH,
+            height=HEIGHT,
+            is_reference=True,
+            is_target=True,
+            sha256="",
+            suffix=".png",
+            prompts_rev=0,
+            results_rev=0,
+            position=image_id,
+        )
+        prompts = self.saved.get(image_id, [])
+        return load_document(
+            image=image,
+            url=f"media/{image_id}",
+            rev=self.revs.get(image_id, 0),
+            prompts=[StoredPrompt(f"s{i}", image_id, prompt) for i, prompt in enumerate(prompts)],
+            categories=CATEGORIES,
+            active_category_id=None,
+            results_url=f"results/{image_id}" if image_id in self.results else None,
+            score_threshold=0.5,
+        )
+
+    def _save(self, event: PromptsEvent) -> int:
+        if self.fail_with:
+            raise self.fail_with
+        rev = self.revs.get(event.image_id, 0)
+        if event.base_rev != rev:
+            raise StaleRevision(event.image_id, event.base_rev, rev)
+        self.saved[event.image_id] = [s.prompt for s in event.stored_prompts(WIDTH, HEIGHT)]
+        self.revs[event.image_id] = rev + 1
+        return rev + 1
+
+    def mark_elsewhere(self, image_id: int) -> None:
+        """Do what another window would: leave a single point on the image."""
+        self.saved[image_id] = [Prompt(2, PromptType.POINT, (9.0, 9.0))]
+        self.revs[image_id] = self.revs.get(image_id, 0) + 1
+
+    def _blocks(self) -> gr.Blocks:
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        with gr.Blocks(title="Canvas") as blocks:
+            with gr.Row():
+                opened = {i: gr.Button(f"Image {i}") for i in (1, 2, 3, 4)}
+                empty, lower = gr.Button("No image"), gr.Button("Lower")
+                note = gr.Textbox(label="Note")
+            canvas = prompt_canvas(self._save, elem_id="canvas")
+            for image_id, button in opened.items():
+                button.click(lambda i=image_id: self._document(i), outputs=canvas, **quiet)
+            empty.click(lambda: EMPTY_DOCUMENT, outputs=canvas, **quiet)
+            lowered = update_document(image_id=1, score_threshold=0.1)
+            lower.click(lambda: lowered, outputs=canvas, **quiet)
+            note.change(lambda: None, **quiet)
+            for name in EVENTS:
+                listen = getattr(canvas, name)
+                listen(self._recorder(name), trigger_mode="multiple", **quiet)
+            canvas.document_requested(self._reload, outputs=canvas, **quiet)
+        return blocks
+
+    def _recorder(self, name: str) -> Callable[[gr.EventData], None]:
+        def record(data: gr.EventData) -> None:
+            self.events.append((name, json.loads(json.dumps(data._data))))
+
+        return record
+
+    def _reload(self, data: gr.EventData) -> str:
+        return self._document(data._data["image_id"])

@@ -1,0 +1,137 @@
+"""What people come for: mark, segment, look through, take the result away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pycocotools.coco import COCO
+
+from dinov.masks import mask_iou
+from tests.e2e.pictures import ONE_BLUE, THREE_RED, TWO_RED_ONE_BLUE, draw
+from tests.e2e.serving import StudioServer
+from tests.e2e.studio_page import StudioPage
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    return [
+        draw(tmp_path / "three.png", THREE_RED),
+        draw(tmp_path / "two.png", TWO_RED_ONE_BLUE),
+        draw(tmp_path / "blue.png", ONE_BLUE),
+    ]
+
+
+@pytest.fixture
+def studio(page: Page, studio_server: StudioServer) -> StudioPage:
+    return StudioPage(page, studio_server.url)
+
+
+def test_from_the_first_upload_to_masks_that_pycocotools_reads(
+    studio: StudioPage, pictures: list[Path], tmp_path: Path
+) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    expect(studio.cards).to_have_count(3)
+    studio.scribble((60, 80), (80, 70), (100, 80))
+    expect(studio.card("three.png")).to_contain_text("1")
+    studio.segment_all()
+
+    expect(studio.card("three.png")).to_contain_text("3 found")
+    expect(studio.card("two.png")).to_contain_text("2 found")
+    expect(studio.instances).to_have_count(3)
+
+    download = studio.download()
+    assert download.suggested_filename == "Untitled-project.coco.json"
+    path = tmp_path / "result.json"
+    download.save_as(path)
+    coco = COCO(str(path))
+    truth = {"three.png": THREE_RED, "two.png": TWO_RED_ONE_BLUE[:2], "blue.png": ()}
+    for image in coco.loadImgs(coco.getImgIds()):
+        masks = [coco.annToMask(a).astype(bool) for a in coco.loadAnns(coco.getAnnIds(image["id"]))]
+        discs = truth[image["file_name"]]
+        assert len(masks) == len(discs)
+        for disc in discs:
+            assert max(mask_iou(disc.mask((240, 320)), mask) for mask in masks) > 0.9
+
+
+def test_the_example_gives_a_result_with_two_clicks(studio: StudioPage) -> None:
+    studio.page.get_by_role("button", name="Open the example").click()
+    expect(studio.page.locator(".st-run-buttons .st-primary")).to_be_enabled()
+    studio.segment_all()
+    expect(studio.card("coins.jpg")).to_contain_text("found")
+    assert studio.page.locator(".st-badge-found").count() >= 3
+
+
+def test_nothing_found_is_said_in_words(studio: StudioPage, pictures: list[Path]) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    expect(studio.card("blue.png")).to_contain_text("nothing found")
+    studio.open_image("blue.png")
+    expect(studio.page.locator("#st-instances")).to_contain_text("Nothing found on this image.")
+    expect(studio.page.locator("#st-canvas")).to_contain_text("Nothing found")
+
+
+def test_the_threshold_hides_instances_at_once_and_is_kept(
+    studio: StudioPage, pictures: list[Path], tmp_path: Path
+) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    studio.set_threshold(1)
+    expect(studio.instances).to_have_count(0)
+    expect(studio.page.locator("#st-instances")).to_contain_text("below the score threshold")
+    expect(studio.card("two.png")).to_contain_text("2 below")
+
+    studio.page.reload()
+    expect(studio.page.get_by_label("Score threshold")).to_have_value("1")
+    studio.download().save_as(tmp_path / "none.json")
+    assert COCO(str(tmp_path / "none.json")).getAnnIds() == []
+    studio.set_threshold(0.3)
+    expect(studio.instances).to_have_count(3)
+
+
+def test_a_deleted_instance_stays_away_and_can_be_taken_back(
+    studio: StudioPage, pictures: list[Path]
+) -> None:
+    studio.add_images(pictures[0])
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    studio.instances.first.hover()
+    studio.instances.first.get_by_label("Delete the instance").click()
+    expect(studio.instances).to_have_count(2)
+    expect(studio.card("three.png")).to_contain_text("2 found")
+    studio.page.get_by_role("button", name="Undo", exact=True).last.click()
+    expect(studio.instances).to_have_count(3)
+
+    studio.instances.first.get_by_role("button").first.press("Delete")
+    expect(studio.instances).to_have_count(2)
+    studio.segment_all()
+    expect(studio.instances).to_have_count(2)
+
+
+def test_a_reload_comes_back_to_the_same_image(studio: StudioPage, pictures: list[Path]) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.open_image("two.png")
+    studio.draw_box((30, 110), (110, 190))
+    studio.page.reload()
+    studio.expect_open("two.png")
+    studio.expect_prompts(1)
+    assert studio.page.title().startswith("two.png")
+
+
+def test_page_keys_open_the_next_image_and_the_one_before(studio: StudioPage, pictures: list[Path]) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.page.keyboard.press("PageDown")
+    studio.expect_open("two.png")
+    studio.page.keyboard.press("PageUp")
+    studio.expect_open("three.png")

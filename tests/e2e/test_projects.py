@@ -1,0 +1,121 @@
+"""Projects, images and categories: make, name, switch, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.pictures import THREE_RED, TWO_RED_ONE_BLUE, draw
+from tests.e2e.serving import StudioServer
+from tests.e2e.studio_page import StudioPage, names
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def studio(page: Page, studio_server: StudioServer) -> StudioPage:
+    return StudioPage(page, studio_server.url)
+
+
+def test_projects_are_made_named_switched_and_deleted(studio: StudioPage, tmp_path: Path) -> None:
+    studio.project_menu("New project")
+    field = studio.page.get_by_label("Project name")
+    field.fill("Harbour <b>boats</b>")
+    field.press("Enter")
+    expect(studio.page.locator(".st-project-name")).to_have_text("Harbour <b>boats</b>")
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+
+    studio.project_menu("New project")
+    expect(studio.page.get_by_label("Project name")).to_be_focused()
+    studio.page.keyboard.press("Escape")
+    expect(studio.cards).to_have_count(0)
+    studio.project_menu("Harbour")
+    studio.expect_open("three.png")
+
+    studio.project_menu("Delete this project")
+    studio.confirm("Delete project")
+    expect(studio.page.locator(".st-project-name")).to_have_text("Untitled project")
+    expect(studio.page.get_by_role("button", name="Open the example")).to_be_visible()
+
+
+def test_an_image_is_removed_only_after_a_question(studio: StudioPage, tmp_path: Path) -> None:
+    studio.add_images(
+        draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open("three.png")
+    expect(studio.cards).to_have_count(2)
+    studio.card("three.png").hover()
+    studio.card("three.png").get_by_label("Remove the image").click()
+    studio.confirm("Cancel")
+    expect(studio.cards).to_have_count(2)
+    studio.card("three.png").get_by_label("Remove the image").click()
+    studio.confirm("Remove image")
+    expect(studio.cards).to_have_count(1)
+    studio.expect_open("two.png")
+
+
+def test_only_targets_are_segmented(studio: StudioPage, tmp_path: Path) -> None:
+    studio.add_images(
+        draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.card("three.png").get_by_role("button", name="Target").click()
+    expect(studio.page.get_by_role("button", name="Segment 1 target")).to_be_enabled()
+    expect(studio.page.get_by_role("button", name="Segment this image")).to_be_disabled()
+    studio.segment_all()
+    expect(studio.card("two.png")).to_contain_text("2 found")
+    expect(studio.card("three.png")).not_to_contain_text("found")
+
+
+def test_categories_are_added_renamed_and_deleted_with_their_marks(
+    studio: StudioPage, tmp_path: Path
+) -> None:
+    studio.add_images(draw(tmp_path / "two.png", TWO_RED_ONE_BLUE))
+    studio.expect_open("two.png")
+    rows = studio.page.locator("#st-categories .st-row")
+    rows.first.locator(".st-row-main").dblclick()
+    studio.page.keyboard.type("red")
+    studio.page.keyboard.press("Enter")
+    expect(rows.first).to_contain_text("red")
+    studio.mark_point(70, 150)
+    studio.add_category("blue")
+    studio.mark_point(260, 180)
+    expect(rows.nth(1)).to_contain_text("1 mark")
+    studio.segment_all()
+    assert sorted(names(studio.page.locator("#st-instances"))) == ["blue", "red", "red"]
+
+    rows.nth(1).hover()
+    rows.nth(1).get_by_label("Delete the category").click()
+    studio.confirm("Delete category")
+    expect(rows).to_have_count(1)
+    expect(studio.instances).to_have_count(2)
+    studio.expect_prompts(1)
+
+
+def test_a_category_name_that_is_taken_is_refused_in_words(
+    studio: StudioPage, tmp_path: Path
+) -> None:
+    studio.add_images(draw(tmp_path / "two.png", TWO_RED_ONE_BLUE))
+    studio.expect_open("two.png")
+    studio.add_category("boat")
+    field = studio.page.get_by_label("Name of a new category")
+    field.fill(" boat ")
+    field.press("Enter")
+    expect(studio.page.locator(".toast-body")).to_contain_text("boat")
+    expect(studio.page.locator("#st-categories .st-row")).to_have_count(2)
+
+
+def test_a_number_key_on_the_canvas_chooses_the_category_beside_it(
+    studio: StudioPage, tmp_path: Path
+) -> None:
+    studio.add_images(draw(tmp_path / "two.png", TWO_RED_ONE_BLUE))
+    studio.expect_open("two.png")
+    studio.add_category("blue")
+    rows = studio.page.locator("#st-categories .st-row")
+    expect(rows.nth(1)).to_have_class("st-row is-active")
+    studio.choose_tool("1")
+    expect(rows.first).to_have_class("st-row is-active")

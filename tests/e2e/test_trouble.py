@@ -1,0 +1,152 @@
+"""What goes wrong in real life: bad files, restarts, second windows, a change of mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.conftest import watched
+from tests.e2e.pictures import THREE_RED, TWO_RED_ONE_BLUE, draw
+from tests.e2e.serving import StudioServer
+from tests.e2e.studio_page import StudioPage
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def phone_page(browser: Browser) -> Iterator[Page]:
+    phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    for context in watched(phone):
+        yield context.new_page()
+
+
+def test_bad_files_are_named_and_the_good_ones_are_added(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    good = draw(tmp_path / "good.png", THREE_RED)
+    same = tmp_path / "same again.png"
+    same.write_bytes(good.read_bytes())
+    empty = tmp_path / "empty.jpg"
+    empty.write_bytes(b"")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(draw(tmp_path / "whole.jpg", THREE_RED).read_bytes()[:400])
+    text = tmp_path / "notes.png"
+    text.write_text("not an image")
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(empty, good, cut, text, same)
+    studio.expect_open("good.png")
+    expect(studio.cards).to_have_count(1)
+    problems = page.locator("#st-filmstrip .st-problems")
+    for name in ("empty.jpg", "cut.jpg", "notes.png", "same again.png"):
+        expect(problems).to_contain_text(name)
+    page.get_by_role("button", name="Dismiss").click()
+    expect(problems).to_have_count(0)
+
+
+def test_a_job_can_be_cancelled_and_keeps_what_was_done(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(
+        draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio_server.predictor.gate.clear()
+    studio.press_segment_all()
+    expect(page.locator(".st-job")).to_contain_text("of 2")
+    page.get_by_role("button", name="Cancel").click()
+    studio_server.predictor.gate.set()
+    studio.expect_idle()
+    expect(page.locator(".st-job")).to_contain_text("Stopped after 1 of 2 images")
+    expect(studio.card("two.png")).not_to_contain_text("found")
+
+    studio.segment_all()
+    expect(studio.card("two.png")).to_contain_text("2 found")
+
+
+def test_the_page_stays_usable_while_segmenting(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(
+        draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio_server.predictor.gate.clear()
+    studio.press_segment_all()
+    expect(page.locator(".st-job")).to_contain_text("of 2")
+    studio.open_image("two.png")
+    studio.mark_point(200, 60)
+    expect(studio.card("two.png").locator(".st-badge-marks")).to_have_text("1")
+    studio_server.predictor.gate.set()
+    studio.expect_idle()
+    studio.expect_open("two.png")
+    expect(studio.instances).to_have_count(2)
+
+
+def test_a_restarted_server_reopens_where_the_user_was(page: Page, tmp_path: Path) -> None:
+    server = StudioServer(tmp_path / "data")
+    try:
+        studio = StudioPage(page, server.url)
+        studio.add_images(
+            draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+        )
+        studio.expect_open("three.png")
+        studio.open_image("two.png")
+        studio.scribble((60, 150), (80, 155))
+        studio.segment_all()
+        expect(studio.instances).to_have_count(2)
+        page.goto("about:blank")
+    finally:
+        server.stop()
+    server = StudioServer(tmp_path / "data")
+    try:
+        studio = StudioPage(page, server.url)
+        studio.expect_open("two.png")
+        expect(studio.instances).to_have_count(2)
+        studio.expect_prompts(1)
+    finally:
+        server.stop()
+
+
+def test_two_windows_never_overwrite_each_other_silently(
+    context: BrowserContext, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    first = StudioPage(context.new_page(), studio_server.url)
+    first.add_images(draw(tmp_path / "three.png", THREE_RED))
+    first.expect_open("three.png")
+    second = StudioPage(context.new_page(), first.page.url)
+    second.expect_open("three.png")
+    first.mark_point(80, 80)
+    second.choose_tool("p")
+    second.page.mouse.click(*second.at(220, 90))
+    expect(second.page.locator("#st-canvas")).to_contain_text("Changed in another window")
+    second.page.locator("#st-canvas").get_by_role("button", name="Reload").click()
+    expect(second.page.locator("#st-canvas")).to_contain_text("Saved")
+    second.expect_prompts(1)
+    second.mark_point(220, 90)
+    second.expect_prompts(2)
+
+
+def test_a_finger_marks_and_segments_on_a_phone(
+    phone_page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    page = phone_page
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    page.locator("#st-canvas").get_by_label("Point").first.tap()
+    page.locator("#st-canvas [role=application]").scroll_into_view_if_needed()
+    page.touchscreen.tap(*studio.at(80, 80))
+    studio.expect_saved()
+    studio.expect_prompts(1)
+    page.locator(".st-run-buttons .st-primary").tap()
+    studio.expect_idle()
+    expect(studio.card("three.png")).to_contain_text("3 found")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 360
