@@ -72,6 +72,7 @@ class Page:
                 "project_renamed",
                 "project_deleted",
                 "example_opened",
+                "status_asked",
             ),
         )
         self.address = panel("address")
@@ -192,6 +193,12 @@ class Page:
                 updates[self.canvas] = render.canvas_update(snapshot, image_id)
         return updates if (session.place or event) == place else {}
 
+    def tell_status(self, session: Session) -> Updates:
+        """Say whether the model has been loaded meanwhile."""
+        place = session.place or Place()
+        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
+        return {self.projects: self._project_bar(snapshot)}
+
     def tell_problems(self, session: Session, problems: Sequence[str]) -> Updates:
         """List files that were left out beside the images, until the user has read it."""
         place = session.place or Place()
@@ -199,14 +206,17 @@ class Page:
         return {self.filmstrip: render.filmstrip(snapshot, problems)}
 
     def _panels(self, snapshot: Snapshot | None, *, restorable: int | None = None) -> Updates:
-        status = self.studio.model_status()
         return {
-            self.projects: render.project_bar(snapshot, self.studio.projects(), status),
+            self.projects: self._project_bar(snapshot),
             self.filmstrip: render.filmstrip(snapshot),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
             self.instances: render.instance_list(snapshot, restorable=restorable),
         }
+
+    def _project_bar(self, snapshot: Snapshot | None) -> str:
+        status = self.studio.model_status()
+        return render.project_bar(snapshot, self.studio.projects(), status)
 
     def _panels_again(self, session: Session) -> Updates:
         """Draw the panels even if nothing has changed: they may show what was refused as done."""

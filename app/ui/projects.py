@@ -34,6 +34,10 @@ def bind(page: Page) -> None:
     def open_example(_: Place, session: Session) -> Updates:
         return page.open(session, studio.open_example().id)
 
+    def tell_status(_: Place, session: Session) -> Updates:
+        return page.tell_status(session)
+
+    page.on(page.projects.status_asked, tell_status, Place)
     page.on(page.projects.project_created, create, Place)
     page.on(page.projects.project_opened, open_, Place)
     page.on(page.projects.project_renamed, rename, ProjectRenamed)

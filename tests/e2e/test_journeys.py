@@ -128,7 +128,9 @@ def test_a_reload_comes_back_to_the_same_image(studio: StudioPage, pictures: lis
     assert studio.page.title().startswith("two.png")
 
 
-def test_page_keys_open_the_next_image_and_the_one_before(studio: StudioPage, pictures: list[Path]) -> None:
+def test_page_keys_open_the_next_image_and_the_one_before(
+    studio: StudioPage, pictures: list[Path]
+) -> None:
     studio.add_images(*pictures)
     studio.expect_open("three.png")
     studio.page.keyboard.press("PageDown")

@@ -3,7 +3,7 @@
  *
  * Other parts of the page speak to it by events on `document`, without a detour over the server:
  * dinov:threshold {score_threshold}, dinov:highlight and dinov:select {instance_id},
- * dinov:category {category_id}. It answers with dinov:hover {instance_id}.
+ * dinov:category {category_id}. It says dinov:hover {instance_id}, and dinov:category itself.
  */
 import { Commands } from "./commands.js";
 import { make } from "./dom.js";
@@ -174,7 +174,10 @@ class Canvas {
     if (change === "prompts") this.saver.put(image_id, store.prompts);
     if (change === "selection")
       trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
-    if (change === "category") trigger("category_picked", { category_id: store.activeCategoryId });
+    if (change === "category") {
+      trigger("category_picked", { category_id: store.activeCategoryId });
+      tell("dinov:category", { category_id: store.activeCategoryId });
+    }
     if (change === "highlight") tell("dinov:hover", { instance_id: store.highlightedInstanceId });
     if (change.deleted) trigger("instance_deleted", { image_id, instance_id: change.deleted });
     if (change.restored) trigger("instance_restored", { image_id, instance_id: change.restored });

@@ -1,14 +1,21 @@
 /** The header: which project is open, the others, and which checkpoint runs where. */
 import { confirmDialog, editInPlace, follow, h, icon, iconButton } from "./dom.js";
 
+/** The model is loaded in the background once the page is there; look now and then whether it is. */
+const ASK_MS = 1500;
+const ASK_AT_MOST = 40;
+
 export function mount(context) {
   const { element, trigger } = context;
   const root = h("div", { class: "st-header" });
   element.replaceChildren(root);
   let drawn = "";
   let nameNext = false;
+  let status = { loaded: false };
+  askUntilLoaded(element, () => status.loaded, () => trigger("status_asked", {}));
   follow(context, (value) => {
     const text = JSON.stringify([value.project, value.projects, value.status]);
+    status = value.status;
     if (text === drawn) return;
     drawn = text;
     closeMenus(root);
@@ -22,6 +29,14 @@ export function mount(context) {
     if (nameNext && value.project) root.querySelector(".st-rename").click();
     nameNext = false;
   });
+}
+
+function askUntilLoaded(element, isLoaded, ask) {
+  let left = ASK_AT_MOST;
+  const timer = window.setInterval(() => {
+    if (isLoaded() || left-- === 0 || !element.isConnected) window.clearInterval(timer);
+    else ask();
+  }, ASK_MS);
 }
 
 function projectMenu({ project, projects }, trigger, creating) {

@@ -54,14 +54,11 @@ def discs() -> list[dict[str, Any]]:
 
 
 class CanvasServer:
-    """Serves the page until stopped; tests change ``save`` and read ``saved`` and ``events``."""
+    """Serves the page until stopped; tests set ``fail_with``, read ``saved`` and ``named``."""
 
     def __init__(self) -> None:
-        self.revs: dict[int, int] = {}
-        self.saved: dict[int, list[Prompt]] = {}
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self.fail_with: Exception | None = None
         self.results: dict[int, list[dict[str, Any]]] = {1: discs(), 2: []}
+        self.forget()
         api = FastAPI()
         api.get("/media/{image_id}")(self._media)
         api.get("/results/{image_id}")(self._results)
@@ -75,6 +72,13 @@ class CanvasServer:
         self._thread.start()
         while not self._server.started:
             time.sleep(0.02)
+
+    def forget(self) -> None:
+        """Be as new, for the next test."""
+        self.revs: dict[int, int] = {}
+        self.saved: dict[int, list[Prompt]] = {}
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.fail_with: Exception | None = None
 
     def stop(self) -> None:
         """Stop serving."""

@@ -1,0 +1,92 @@
+"""Every mark reaches the server, or the page says so and keeps it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from app.project import InvalidInput
+from tests.e2e.canvas.board import Board
+
+pytestmark = pytest.mark.e2e
+
+
+def test_marks_are_there_again_after_another_image_and_after_a_reload(board: Board) -> None:
+    board.press("p")
+    board.click(50, 60)
+    board.prompts(1)
+    board.show(3)
+    board.click(70, 80)
+    board.prompts(1, image_id=3)
+    board.show(1)
+    board.click(90, 60)
+    board.prompts(2)
+    board.open(1)
+    assert board.look("canvas.store.prompts.map(p => p.points)") == [
+        list(p.points) for p in board.server.saved[1]
+    ]
+
+
+def test_a_refused_save_is_kept_and_can_be_tried_again(board: Board) -> None:
+    board.server.fail_with = InvalidInput("The disk is full.")
+    board.press("p")
+    board.click(50, 60)
+    expect(board.saved).to_contain_text("Not saved")
+    expect(board.status).to_have_text("The disk is full.")
+    board.show(3).show(1)
+    assert board.look("canvas.store.prompts.length") == 1, "kept although the server has none"
+    board.server.fail_with = None
+    board.page.get_by_role("button", name="Retry").click()
+    board.prompts(1)
+
+
+def test_without_a_server_marks_are_saved_as_soon_as_it_is_back(board: Board) -> None:
+    board.page.route("**/component_server*", lambda route: route.abort())
+    board.press("p")
+    board.click(50, 60)
+    expect(board.saved).to_contain_text("Not saved")
+    board.click(90, 60)
+    board.page.unroute("**/component_server*")
+    assert len(board.prompts(2)) == 2
+
+
+def test_a_change_in_another_window_is_not_overwritten(board: Board) -> None:
+    board.server.mark_elsewhere(1)
+    board.press("p")
+    board.click(50, 60)
+    expect(board.saved).to_contain_text("Changed in another window")
+    assert len(board.server.saved[1]) == 1
+    board.page.get_by_role("button", name="Reload").click()
+    board.page.wait_for_function(
+        "() => document.querySelector('.prompt-canvas').__canvas.store.prompts[0].category_id === 2"
+    )
+    board.click(90, 60)
+    assert [mark.category_id for mark in board.prompts(2)] == [2, 1]
+
+
+def test_a_long_session_is_saved_quickly(board: Board) -> None:
+    """60 scribbles of 170 points: as a nested value Gradio would take seconds for each save."""
+    board.look(
+        """canvas.store.commit({ prompts: Array.from({ length: 60 }, (_, n) => ({
+          id: `p${n}`, type: "scribble", category_id: 1, positive: true, width: 3,
+          points: Array.from({ length: 340 }, (_, i) => (i % 2 ? n * 4 : i) + 0.3) })) })"""
+    )
+    board.prompts(60)
+    duration = board.look(
+        """(async () => { const start = performance.now();
+          const { saver, store } = canvas; store.removePrompt("p0");
+          while (saver.isDirty) await new Promise((done) => setTimeout(done, 2));
+          return performance.now() - start; })()"""
+    )
+    board.prompts(59)
+    assert duration < 2000
+
+
+def test_nothing_is_left_in_the_browser_but_habits(board: Board) -> None:
+    """Gradio's run history would keep every document in localStorage."""
+    board.press("p")
+    board.click(50, 60)
+    board.prompts(1)
+    kept = board.page.evaluate("JSON.stringify(localStorage)")
+    assert len(kept) < 500
+    assert "media" not in kept
