@@ -92,16 +92,19 @@ def sample_and_sum(
     Returns:
         [B, Q, heads * D].
     """
-    places = places.float().transpose(1, 2).flatten(0, 1)  # [B * h, Q, l, p, 2]
-    weights = weights.transpose(1, 2).flatten(0, 1)[:, None]  # [B * h, 1, Q, l, p]
+    # Queries come last, so that sums over points run along contiguous memory.
+    places = places.float().permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # [B * h, l, p, Q, 2]
+    weights = (
+        weights.permute(0, 2, 3, 4, 1).contiguous().flatten(0, 1)[:, None]
+    )  # [B * h, 1, l, p, Q]
     maps = value.float().permute(0, 2, 3, 1).flatten(0, 1)  # [B * h, D, N]
     total: Tensor | int = 0
     level_maps = maps.split([height * width for height, width in sizes_hw], dim=-1)
     for level, ((height, width), level_map) in enumerate(zip(sizes_hw, level_maps, strict=True)):
-        grid = 2 * places[:, :, level] / places.new_tensor([width, height]) - 1
+        grid = 2 * places[:, level] / places.new_tensor([width, height]) - 1
         samples = F.grid_sample(
             level_map.unflatten(-1, (height, width)), grid, align_corners=False
-        )  # [B * h, D, Q, p]
-        total = total + (samples * weights[..., level, :]).sum(-1)
+        )  # [B * h, D, p, Q]
+        total = total + (samples * weights[:, :, level]).sum(2)
     assert isinstance(total, Tensor)
     return total.unflatten(0, (value.shape[0], -1)).flatten(1, 2).transpose(1, 2)

@@ -1,0 +1,84 @@
+"""What a training run is made of: frozen values, one default each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the loss terms; the defaults are the paper's."""
+
+    label: float = 4.0
+    mask_bce: float = 5.0
+    mask_dice: float = 5.0
+    box_l1: float = 5.0
+    box_giou: float = 2.0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How batches are drawn. Lengths are pixels of the model's input.
+
+    ``scale_range`` is the length of the whole photo's longest side over ``crop_size``;
+    ``weight_power`` tempers how much larger folders count. ``self_prompt_rate`` is the chance that a category seen
+    in one image of the batch only is prompted there, which teaches nothing about other images.
+    """
+
+    batch_size: int = 8
+    crop_size: int = 288
+    scale_range: tuple[float, float] = (0.75, 2.0)
+    aspect_jitter: float = 1.2
+    weight_power: float = 0.5
+    semantic_weight: float = 0.5
+    images_per_category: tuple[int, int] = (2, 4)
+    prompts_per_category: int = 4
+    self_prompt_rate: float = 0.4
+    max_instances: int = 40
+    mask_stride: int = 2
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run. ``variant`` names the architecture in ``dinov.config.VARIANTS``.
+
+    The learning rate warms up linearly and then follows a cosine to zero over ``steps`` or
+    ``minutes``, whichever ends first; ``None`` means no such limit.
+    """
+
+    variant: str
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+    mask_points: int = 12544
+    denoise_queries: int = 100
+    denoise_noise: float = 0.4
+    freeze_backbone: bool = False
+    learning_rate: float = 1e-4
+    backbone_factor: float = 0.1
+    weight_decay: float = 0.05
+    max_grad_norm: float = 0.01
+    warmup_steps: int = 100
+    ema_decay: float = 0.999
+    bfloat16: bool = False
+    steps: int | None = None
+    minutes: float | None = None
+    checkpoint_every: int = 100
+    validations: int = 6
+    seed: int = 0
+
+
+PRESETS: dict[str, TrainingConfig] = {
+    # Two CPU cores: frozen ImageNet backbone, small crops, few points, a high learning rate.
+    "lite": TrainingConfig(
+        variant="lite",
+        mask_points=1024,
+        denoise_queries=32,
+        freeze_backbone=True,
+        learning_rate=6e-4,
+        max_grad_norm=1.0,
+        ema_decay=0.998,
+        bfloat16=True,
+        minutes=80,
+    ),
+}
+"""Recipes by the name that ``--preset`` takes."""

@@ -1,0 +1,134 @@
+"""The open-set loss: what a prediction costs, given the true instances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dinov.model.dinov import BoxMaskPrediction, GenericPrediction, LayeredPrediction
+from dinov.training.config import LossWeights
+from dinov.training.losses import UniformDraw, box_losses, focal_terms, mask_losses
+from dinov.training.matcher import Matcher, Truth
+
+Assignment = list[tuple[Tensor, Tensor]]
+"""Per image: query numbers and the truth numbers they stand for."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Weighted losses of all decoder layers.
+
+    Each layer's generic queries are assigned one to one to the true instances and pay for labels,
+    masks and boxes; unassigned queries pay for labels only. Denoising queries have a fixed
+    assignment and pay for masks and boxes, except in the first layer. Every sum is divided by the
+    number of true instances, for denoising times the groups.
+
+    Names: "label", "mask_bce", "mask_dice", "box_l1", "box_giou", then "_0" for the last layer or
+    "_{i+1}" for layer i, and "_dn" for the denoising part.
+
+    Source: DINOv (arXiv 2311.13601), Mask DINO (arXiv 2206.02777).
+    """
+
+    weights: LossWeights
+    mask_points: int
+
+    def __call__(
+        self, prediction: LayeredPrediction, truths: Sequence[Truth], uniform: UniformDraw
+    ) -> dict[str, Tensor]:
+        """Losses to be summed; see the class for their names.
+
+        Args:
+            prediction: of B images, first layer to last.
+            truths: B of them.
+            uniform: source of random numbers.
+        """
+        last = len(prediction.layers) - 1
+        losses: dict[str, Tensor] = {}
+        # The last layer comes first, so that it draws the same random numbers at any depth.
+        for index in [last, *range(last)]:
+            suffix = "_0" if index == last else f"_{index + 1}"
+            layer = prediction.layers[index]
+            for name, loss in self.layer_losses(layer, truths, uniform).items():
+                losses[name + suffix] = loss
+            if prediction.denoise and index > 0:
+                repaired = self.denoise_losses(prediction.denoise[index], truths, uniform)
+                for name, loss in repaired.items():
+                    losses[f"{name}{suffix}_dn"] = loss
+        return losses
+
+    def layer_losses(
+        self, prediction: GenericPrediction, truths: Sequence[Truth], uniform: UniformDraw
+    ) -> dict[str, Tensor]:
+        """Weighted losses of one layer's generic queries after matching."""
+        matcher = Matcher(self.weights, self.mask_points)
+        boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
+        logits = prediction.logits.float()
+        assignment = [
+            matcher.match(logits[b], boxes[b].float(), masks[b].float(), truth, uniform)
+            for b, truth in enumerate(truths)
+        ]
+        count = max(1, sum(len(truth) for truth in truths))
+        label = label_loss(logits, truths, assignment) / count
+        return {
+            "label": self.weights.label * label,
+            **self._shape_losses(boxes, masks, truths, assignment, count, uniform),
+        }
+
+    def denoise_losses(
+        self, prediction: BoxMaskPrediction, truths: Sequence[Truth], uniform: UniformDraw
+    ) -> dict[str, Tensor]:
+        """Weighted losses of one layer's denoising queries."""
+        boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
+        largest = max(len(truth) for truth in truths)
+        groups = boxes.shape[1] // largest
+        starts = torch.arange(groups, device=boxes.device)[:, None] * largest
+        assignment = []
+        for truth in truths:
+            numbers = torch.arange(len(truth), device=boxes.device)
+            assignment.append(((starts + numbers).flatten(), numbers.repeat(groups)))
+        count = groups * sum(len(truth) for truth in truths)
+        return self._shape_losses(boxes, masks, truths, assignment, count, uniform)
+
+    def _shape_losses(
+        self,
+        boxes: Tensor,
+        masks: Tensor,
+        truths: Sequence[Truth],
+        assignment: Assignment,
+        count: int,
+        uniform: UniformDraw,
+    ) -> dict[str, Tensor]:
+        # One look-up for the whole batch: one per image would make a full gradient map each.
+        image = torch.cat([torch.full_like(q, b) for b, (q, _) in enumerate(assignment)])
+        query = torch.cat([queries for queries, _ in assignment])
+        chosen_masks, chosen_boxes = masks[image, query].float(), boxes[image, query].float()
+        pairs = list(zip(truths, assignment, strict=True))
+        true_masks = torch.cat([truth.masks[numbers] for truth, (_, numbers) in pairs])
+        true_boxes = torch.cat([truth.boxes_cxcywh[numbers] for truth, (_, numbers) in pairs])
+        bce, dice = mask_losses(chosen_masks, true_masks, self.mask_points, uniform)
+        l1, giou = box_losses(chosen_boxes, true_boxes)
+        return {
+            "mask_bce": self.weights.mask_bce * bce / count,
+            "mask_dice": self.weights.mask_dice * dice / count,
+            "box_l1": self.weights.box_l1 * l1 / count,
+            "box_giou": self.weights.box_giou * giou / count,
+        }
+
+
+def label_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:
+    """Sum of the focal loss over queries and categories [B, Q, K].
+
+    Where a category is not known to be annotated in an image, only the queries assigned to an
+    instance count: these are known to be something else.
+    """
+    targets = torch.zeros_like(logits)
+    counted = torch.stack([truth.known for truth in truths])[:, None].expand_as(logits).clone()
+    for b, (queries, numbers) in enumerate(assignment):
+        labels = truths[b].labels[numbers]
+        prompted = labels >= 0
+        targets[b, queries[prompted], labels[prompted]] = 1
+        counted[b, queries] = True
+    return (focal_terms(logits, targets) * counted).sum()

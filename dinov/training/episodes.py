@@ -1,0 +1,206 @@
+"""Batches in which categories recur, so that prompts on one image must find objects in others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dinov.images import read_rgb
+from dinov.masks import decode_rle
+from dinov.training.augmentation import draw_view, jitter_colour, pad_mask, to_input
+from dinov.training.config import DataConfig
+from dinov.training.datasets import Folder, Sample
+from dinov.training.matcher import Truth
+from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
+from dinov.types import Mask
+
+_MIN_AREA = 16
+"""Objects of fewer pixels in the input are not asked for."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's worth of images, prompts and truth.
+
+    Attributes:
+        pixels: [B, 3, S, S] normalised and padded.
+        truths: B of them; labels are numbers below K.
+        prompt_masks: [P, S, S] bool.
+        prompt_image: [P] the image of each prompt.
+        prompt_category: [P] the category number of each prompt, 0 to K − 1.
+    """
+
+    pixels: Tensor
+    truths: list[Truth]
+    prompt_masks: Tensor
+    prompt_image: Tensor
+    prompt_category: Tensor
+
+    @property
+    def num_categories(self) -> int:
+        """K."""
+        return len(self.truths[0].known)
+
+
+@dataclass(frozen=True)
+class _View:
+    """An augmented sample: its objects are (category, mask [S, S]) pairs."""
+
+    pixels: NDArray[np.float32]
+    objects: list[tuple[str, Mask]]
+    known: frozenset[str]
+
+
+class EpisodeSampler:
+    """Draws batches; the same seed and step always give the same batch.
+
+    A batch is filled category by category: a folder by weight, one of its categories, then a few
+    photos that show it, from any folder that has a category of that name. The second category
+    is often from the folder of the first, which gives certain negatives. Every category then gets
+    prompts on one or more of its photos and is looked for in all of them.
+    """
+
+    def __init__(self, folders: Sequence[Folder], config: DataConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self._by_category: dict[str, list[Sample]] = defaultdict(list)
+        self._counts: list[dict[str, int]] = []
+        weights = []
+        for folder in folders:
+            counts: dict[str, int] = defaultdict(int)
+            for sample in folder.samples:
+                for category in sorted(sample.categories):
+                    self._by_category[category].append(sample)
+                    counts[category] += 1
+            self._counts.append(counts)
+            # Large and varied folders count more, but less than in proportion.
+            weight = (len(folder.samples) * max(1, len(counts))) ** config.weight_power
+            weights.append(weight * (config.semantic_weight if folder.is_semantic else 1.0))
+        self._weights = np.array(weights) / np.sum(weights)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        views = [self._augmented(*choice, rng) for choice in self._choose(rng)]
+        return self._assemble(views, rng)
+
+    def _choose(self, rng: np.random.Generator) -> list[tuple[Sample, str]]:
+        chosen: list[tuple[Sample, str]] = []
+        folder = 0
+        while len(chosen) < self.config.batch_size:
+            if not chosen or rng.random() < 0.5:
+                folder = int(rng.choice(len(self._weights), p=self._weights))
+            counts = self._counts[folder]
+            frequency = np.sqrt(list(counts.values()))
+            category = list(counts)[int(rng.choice(len(counts), p=frequency / frequency.sum()))]
+            low, high = self.config.images_per_category
+            wanted = min(int(rng.integers(low, high + 1)), self.config.batch_size - len(chosen))
+            pool = self._by_category[category]
+            picked = rng.choice(len(pool), size=min(wanted, len(pool)), replace=False)
+            chosen.extend((pool[int(index)], category) for index in picked)
+        return chosen
+
+    def _augmented(self, sample: Sample, category: str, rng: np.random.Generator) -> _View:
+        config = self.config
+        anchors = [truth for truth in sample.truths if truth.category == category]
+        anchor = decode_rle(anchors[int(rng.integers(len(anchors)))].rle)
+        ys, xs = np.nonzero(anchor)
+        pick = int(rng.integers(len(ys)))
+        view = draw_view(sample.size_hw, (float(ys[pick]), float(xs[pick])), config, rng)
+        objects = []
+        for truth in sample.truths:
+            mask = view.of_mask(decode_rle(truth.rle))
+            if np.count_nonzero(mask) >= _MIN_AREA:
+                objects.append((truth.category, pad_mask(mask, config.crop_size)))
+        known = sample.known
+        if len(objects) > config.max_instances:
+            order = rng.permutation(len(objects))
+            dropped = {objects[i][0] for i in order[config.max_instances :]}
+            objects = [objects[i] for i in sorted(order[: config.max_instances])]
+            known = known - dropped
+        image = jitter_colour(view.of_image(read_rgb(sample.path)), rng)
+        return _View(to_input(image, config.crop_size), objects, known)
+
+    def _assemble(self, views: Sequence[_View], rng: np.random.Generator) -> Batch:
+        places: dict[str, list[tuple[int, Mask]]] = defaultdict(list)
+        for index, view in enumerate(views):
+            for category, mask in view.objects:
+                places[category].append((index, mask))
+        prompted = [name for name, where in places.items() if self._is_prompted(where, rng)]
+        number = {name: i for i, name in enumerate(prompted)}
+        masks, images, categories = [], [], []
+        for name in prompted:
+            for index, mask in self._examples(places[name], rng):
+                kind = PROMPT_TYPES[int(rng.integers(len(PROMPT_TYPES)))]
+                masks.append(sample_prompt_mask(mask, kind, rng))
+                images.append(index)
+                categories.append(number[name])
+        size = self.config.crop_size
+        stacked = np.stack(masks) if masks else np.zeros((0, size, size), np.bool_)
+        return Batch(
+            pixels=torch.from_numpy(np.stack([view.pixels for view in views])),
+            truths=[self._truth(view, number) for view in views],
+            prompt_masks=torch.from_numpy(stacked),
+            prompt_image=torch.tensor(images, dtype=torch.long),
+            prompt_category=torch.tensor(categories, dtype=torch.long),
+        )
+
+    def _is_prompted(self, where: Sequence[tuple[int, Mask]], rng: np.random.Generator) -> bool:
+        recurs = len({index for index, _ in where}) > 1
+        return recurs or rng.random() < self.config.self_prompt_rate
+
+    def _examples(
+        self, where: list[tuple[int, Mask]], rng: np.random.Generator
+    ) -> list[tuple[int, Mask]]:
+        """A random 1 to N objects; of half the categories all from one image, as a user begins."""
+        if rng.random() < 0.5:
+            first = where[int(rng.integers(len(where)))][0]
+            where = [place for place in where if place[0] == first]
+        count = int(rng.integers(1, self.config.prompts_per_category + 1))
+        picked = rng.permutation(len(where))[:count]
+        return [where[int(i)] for i in picked]
+
+    def _truth(self, view: _View, number: dict[str, int]) -> Truth:
+        stride = self.config.mask_stride
+        side = self.config.crop_size
+        small = (side // stride, side // stride)
+        masks = np.zeros((len(view.objects), *small), np.float32)
+        boxes = np.zeros((len(view.objects), 4), np.float32)
+        for i, (_, mask) in enumerate(view.objects):
+            masks[i] = cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+            boxes[i] = _box_cxcywh(mask)
+        return Truth(
+            labels=torch.tensor([number.get(name, -1) for name, _ in view.objects]).long(),
+            boxes_cxcywh=torch.from_numpy(boxes),
+            masks=torch.from_numpy(masks),
+            known=torch.tensor([name in view.known for name in number], dtype=torch.bool),
+        )
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch on another device."""
+    truths = [
+        Truth(*(getattr(truth, name).to(device) for name in Truth.__dataclass_fields__))
+        for truth in batch.truths
+    ]
+    moved = {
+        name: getattr(batch, name).to(device)
+        for name in Batch.__dataclass_fields__
+        if name != "truths"
+    }
+    return replace(batch, truths=truths, **moved)
+
+
+def _box_cxcywh(mask: Mask) -> NDArray[np.float32]:
+    """Tight box of a non-empty mask along pixel edges, in 0–1 of its frame."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    low = np.array([columns[0], rows[0]], np.float32)
+    high = np.array([columns[-1] + 1, rows[-1] + 1], np.float32)
+    size = np.array([mask.shape[1], mask.shape[0]], np.float32)
+    return np.concatenate([(low + high) / 2 / size, (high - low) / size])

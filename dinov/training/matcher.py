@@ -1,0 +1,111 @@
+"""One-to-one assignment of queries to the true instances of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from dinov.training.config import LossWeights
+from dinov.training.losses import (
+    FOCAL_ALPHA,
+    FOCAL_GAMMA,
+    UniformDraw,
+    pairwise_giou,
+    pairwise_mask_costs,
+    sample_points,
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true instances of one training image, in the padded input frame.
+
+    Attributes:
+        labels: [N] category numbers of the batch; −1 for a category without prompts.
+        boxes_cxcywh: [N, 4] in 0–1.
+        masks: [N, H, W] float in 0–1, at any resolution.
+        known: [K] bool, true where every object of the category is annotated in this image.
+    """
+
+    labels: Tensor
+    boxes_cxcywh: Tensor
+    masks: Tensor
+    known: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Hungarian matching on label, mask and box costs (DETR, arXiv 2005.12872; Mask DINO).
+
+    Masks are compared on ``points`` random places common to all pairs of an image.
+    """
+
+    weights: LossWeights
+    points: int
+
+    @torch.no_grad()
+    def match(
+        self,
+        logits: Tensor,
+        boxes_cxcywh: Tensor,
+        mask_logits: Tensor,
+        truth: Truth,
+        uniform: UniformDraw,
+    ) -> tuple[Tensor, Tensor]:
+        """Assign queries of one image.
+
+        Args:
+            logits: [Q, K].
+            boxes_cxcywh: [Q, 4].
+            mask_logits: [Q, h, w].
+            truth: N instances.
+            uniform: source of random numbers.
+
+        Returns:
+            Matched query numbers, ascending, and their truth numbers; each [min(Q, N)].
+        """
+        cost = self.cost(logits, boxes_cxcywh, mask_logits, truth, uniform)
+        queries, truths = linear_sum_assignment(cost.cpu().numpy())
+        device = logits.device
+        return torch.as_tensor(queries, device=device), torch.as_tensor(truths, device=device)
+
+    def cost(
+        self,
+        logits: Tensor,
+        boxes_cxcywh: Tensor,
+        mask_logits: Tensor,
+        truth: Truth,
+        uniform: UniformDraw,
+    ) -> Tensor:
+        """Cost matrix [Q, N] of ``match``."""
+        points = uniform((1, self.points, 2))
+        point_logits = sample_points(mask_logits, points.expand(len(mask_logits), -1, -1))
+        point_labels = sample_points(truth.masks, points.expand(len(truth), -1, -1))
+        bce, dice = pairwise_mask_costs(point_logits, point_labels)
+        distance = torch.cdist(boxes_cxcywh, truth.boxes_cxcywh, p=1)
+        weights = self.weights
+        return (
+            weights.mask_bce * bce
+            + weights.mask_dice * dice
+            + weights.box_l1 * distance
+            - weights.box_giou * pairwise_giou(boxes_cxcywh, truth.boxes_cxcywh)
+            + weights.label * label_costs(logits, truth.labels)
+        )
+
+
+def label_costs(logits: Tensor, labels: Tensor) -> Tensor:
+    """Focal cost [Q, N] of giving a query [Q, K] a label [N]; 0 for instances without label."""
+    if logits.shape[1] == 0:
+        return logits.new_zeros(len(logits), len(labels))
+    chosen = logits[:, labels.clamp(min=0)]
+    probability = chosen.sigmoid()
+    eps = 1e-6
+    if_present = FOCAL_ALPHA * (1 - probability) ** FOCAL_GAMMA * -(probability + eps).log()
+    if_absent = (1 - FOCAL_ALPHA) * probability**FOCAL_GAMMA * -(1 - probability + eps).log()
+    return torch.where(labels >= 0, if_present - if_absent, 0.0)
