@@ -29,6 +29,7 @@ DOCUMENTS = [
     *sorted(ROOT.glob("checkpoints/*.md")),
 ]
 README = (ROOT / "README.md").read_text()
+Leaf = tuple[tuple[str, ...], argparse.ArgumentParser]
 # The library builds the options of the command that is asked for, the app those of all.
 PARSERS: dict[str, Callable[[list[str]], argparse.ArgumentParser]] = {
     "python -m dinov": dinov.cli.build_parser,
@@ -52,6 +53,15 @@ def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     return {name: sub for action in actions for name, sub in action.choices.items()}
 
 
+def leaves(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[Leaf]:
+    """The commands below a command that have none below themselves."""
+    below = subcommands(parser)
+    if not below:
+        yield path, parser
+    for name, command in below.items():
+        yield from leaves(command, (*path, name))
+
+
 ALL_COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path.read_text())]
 
 
@@ -70,17 +80,18 @@ def test_a_documented_command_is_understood(path: Path, command: str) -> None:
 def test_every_command_has_help_and_stands_in_the_readme(
     prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    build_parser = PARSERS[prefix]
-    for name in subcommands(build_parser([])):
-        assert name == "serve" or f"`{prefix} {name}`" in README, f"README lacks {prefix} {name}"
-        parser = build_parser([name])
-        command = subcommands(parser)[name]
-        assert command.description, f"{prefix} {name} does not say what it does"
-        for action in command._actions:
-            assert action.help, f"{prefix} {name} {action.dest} has no help"
-        with pytest.raises(SystemExit, match="0"):
-            parser.parse_args([name, "--help"])
-        assert "usage:" in capsys.readouterr().out
+    for name in subcommands(PARSERS[prefix]([])):
+        parser = PARSERS[prefix]([name])
+        for path, command in leaves(subcommands(parser)[name], (name,)):
+            spelled = " ".join((prefix, *path))
+            # `serve` is what happens without a command, and is documented as that.
+            assert name == "serve" or f"`{spelled}`" in README, f"README lacks {spelled}"
+            assert command.description, f"{spelled} does not say what it does"
+            for action in command._actions:
+                assert action.help, f"{spelled} {action.dest} has no help"
+            with pytest.raises(SystemExit, match="0"):
+                parser.parse_args([*path, "--help"])
+            assert "usage:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
