@@ -43,12 +43,6 @@ class ImageRemoved(Place):
     removed_id: int
 
 
-class CanvasEvent(Place):
-    """What the canvas says about the image it shows; it does not know the project."""
-
-    instance_id: int | None = None
-
-
 def save_prompts(studio: Studio) -> Callable[[PromptsEvent], int]:
     """Make the function that stores every edit of the canvas and answers with the new revision."""
 
@@ -105,19 +99,19 @@ def _bind_filmstrip(page: Page) -> None:
 def _bind_canvas(page: Page) -> None:
     studio = page.studio
 
-    def show_counts(event: CanvasEvent, session: Session) -> Updates:
-        return page.refresh(place_of(studio, event), session)
+    def show_counts(event: Place, session: Session) -> Updates:
+        return page.refresh(with_project(studio, event), session)
 
-    def open_again(event: CanvasEvent, session: Session) -> Updates:
-        place = place_of(studio, event)
+    def open_again(event: Place, session: Session) -> Updates:
+        place = with_project(studio, event)
         return page.open(session, place.project_id, place.image_id)
 
-    page.on(page.canvas.prompts_changed, show_counts, CanvasEvent)
-    page.on(page.canvas.document_requested, open_again, CanvasEvent)
+    page.on(page.canvas.prompts_changed, show_counts, Place)
+    page.on(page.canvas.document_requested, open_again, Place)
 
 
-def place_of(studio: Studio, event: CanvasEvent) -> Place:
-    """Return where the canvas is, with the project it does not know."""
-    if event.image_id is None:
-        return Place()
+def with_project(studio: Studio, event: Place) -> Place:
+    """Complete a place told by the canvas, which does not know the project."""
+    if event.project_id is not None or event.image_id is None:
+        return event
     return Place(project_id=studio.image(event.image_id).project_id, image_id=event.image_id)

@@ -22,9 +22,14 @@ from app.ui.routes import media_routes
 MAX_UPLOAD = "256mb"
 HOUR = 3600
 
+STYLES = "\n".join(
+    f'<link rel="stylesheet" href="{panel.STATIC_URL}/{name}.css">'
+    for name in ("page", "controls", "panels")
+)
+
 # Applied before the first paint, or a dark page would flash white.
 HEAD = f"""
-<link rel="stylesheet" href="{panel.STATIC_URL}/page.css">
+{STYLES}
 <script>
   const chosen = localStorage.getItem("dinov-theme");
   const asked = new URL(location.href).searchParams;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +41,12 @@ class Session:
     """What one browser tab shows: ids and revisions only. Changed in place by the tab's handlers.
 
     ``place`` is None until the page has been opened, also after a restart of the server below it.
-    ``results_revs`` holds, by image id, the revision of the results the canvas was last told about.
+    ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
+    ``restorable`` is the instance deleted last, as long as its image stays open.
     """
 
     place: Place | None = None
+    restorable: int | None = None
     results_revs: dict[int, int] = field(default_factory=dict)
 
 
@@ -62,7 +63,6 @@ class Page:
 
     def __init__(self, studio: Studio, *, on_save: Callable[[PromptsEvent], int]) -> None:
         self.studio = studio
-        self._serial = itertools.count(1)
         self.session = gr.State(Session())
         self.projects = panel(
             "projects",
@@ -124,7 +124,7 @@ class Page:
             except ValidationError:
                 logger.exception("unreadable %s", event_type.__name__)
                 gr.Warning("The page is older than the server. Reload it.", title="Not done")
-            return self._panels_again(session)
+            return self._take_back(session)
 
         listener(
             handle,
@@ -153,26 +153,23 @@ class Page:
         Without ids, or where they do not exist any more, the place where the user was last.
         """
         snapshot = Snapshot.take(self.studio, project_id, image_id)
-        session.place = Place()
-        canvas = render.canvas_document(None)
-        if snapshot is not None:
-            session.place = Place(project_id=snapshot.project.id, image_id=snapshot.image_id)
-            self.studio.open_project(snapshot.project.id)
-        if snapshot is not None and snapshot.image_id is not None:
-            self.studio.set_current_image(snapshot.project.id, snapshot.image_id)
-            rev, prompts = self.studio.prompts(snapshot.image_id)
-            session.results_revs[snapshot.image_id] = snapshot.results_rev
-            canvas = render.canvas_document(snapshot, rev, prompts)
+        session.place = Place(project_id=snapshot.project_id, image_id=snapshot.image_id)
+        session.restorable = None
+        canvas = render.canvas_document(snapshot)
+        if snapshot.project_id is not None:
+            self.studio.open_project(snapshot.project_id)
+            if snapshot.image_id is not None:
+                self.studio.set_current_image(snapshot.project_id, snapshot.image_id)
+                session.results_revs[snapshot.image_id] = snapshot.results_rev
+                canvas = render.canvas_document(snapshot, *self.studio.prompts(snapshot.image_id))
         return {
-            **self._panels(snapshot),
+            **self._panels(snapshot, session),
             self.address: render.address(snapshot),
             self.welcome: render.welcome(snapshot),
             self.canvas: canvas,
         }
 
-    def refresh(
-        self, event: Place, session: Session, *, restorable: int | None = None, canvas: bool = False
-    ) -> Updates:
+    def refresh(self, event: Place, session: Session, *, canvas: bool = False) -> Updates:
         """Show what has changed, keeping the open image, its zoom and its undo history.
 
         What the session shows goes before what the event says: an event may have been under way
@@ -180,11 +177,9 @@ class Page:
         """
         place = session.place or event
         snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
-        if snapshot is None or snapshot.project.id != place.project_id:
-            return self.open(session, None)
-        if snapshot.image_id != place.image_id:
-            return self.open(session, place.project_id)
-        updates = self._panels(snapshot, restorable=restorable)
+        if (snapshot.project_id, snapshot.image_id) != (place.project_id, place.image_id):
+            return self.open(session, snapshot.project_id, snapshot.image_id)
+        updates = self._panels(snapshot, session)
         image_id = snapshot.image_id
         if image_id is not None:
             told = session.results_revs.get(image_id)
@@ -195,35 +190,33 @@ class Page:
 
     def tell_status(self, session: Session) -> Updates:
         """Say whether the model has been loaded meanwhile."""
-        place = session.place or Place()
-        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
-        return {self.projects: self._project_bar(snapshot)}
+        return {self.projects: self._project_bar(self._look(session))}
 
     def tell_problems(self, session: Session, problems: Sequence[str]) -> Updates:
         """List files that were left out beside the images, until the user has read it."""
-        place = session.place or Place()
-        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
-        return {self.filmstrip: render.filmstrip(snapshot, problems)}
+        return {self.filmstrip: render.filmstrip(self._look(session), problems)}
 
-    def _panels(self, snapshot: Snapshot | None, *, restorable: int | None = None) -> Updates:
+    def _take_back(self, session: Session) -> Updates:
+        """Draw what is, where the page may show what was refused as done."""
+        snapshot = self._look(session)
+        return {
+            **self._panels(snapshot, session),
+            self.filmstrip: render.filmstrip(snapshot, refused=True),
+            self.runs: render.run_controls(snapshot, refused=True),
+        }
+
+    def _look(self, session: Session) -> Snapshot:
+        place = session.place or Place()
+        return Snapshot.take(self.studio, place.project_id, place.image_id)
+
+    def _panels(self, snapshot: Snapshot, session: Session) -> Updates:
         return {
             self.projects: self._project_bar(snapshot),
             self.filmstrip: render.filmstrip(snapshot),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
-            self.instances: render.instance_list(snapshot, restorable=restorable),
+            self.instances: render.instance_list(snapshot, restorable=session.restorable),
         }
 
-    def _project_bar(self, snapshot: Snapshot | None) -> str:
-        status = self.studio.model_status()
-        return render.project_bar(snapshot, self.studio.projects(), status)
-
-    def _panels_again(self, session: Session) -> Updates:
-        """Draw the panels even if nothing has changed: they may show what was refused as done."""
-        place = session.place or Place()
-        snapshot = Snapshot.take(self.studio, place.project_id, place.image_id)
-        serial = next(self._serial)
-        return {
-            component: f'{text[:-1]},"serial":{serial}}}'
-            for component, text in self._panels(snapshot).items()
-        }
+    def _project_bar(self, snapshot: Snapshot) -> str:
+        return render.project_bar(snapshot, self.studio.projects(), self.studio.model_status())

@@ -8,23 +8,17 @@ from dataclasses import asdict
 from typing import Any
 
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
-from app.project import (
-    DEFAULT_SCORE_THRESHOLD,
-    SCORE_FLOOR,
-    Project,
-    ProjectImage,
-    StatusView,
-    StoredPrompt,
-)
+from app.project import SCORE_FLOOR, Project, ProjectImage, StatusView, StoredPrompt
 from app.ui.snapshot import Snapshot
 
 APP_TITLE = "DINOv Studio"
 
 
-def project_bar(snapshot: Snapshot | None, projects: Sequence[Project], status: StatusView) -> str:
+def project_bar(snapshot: Snapshot, projects: Sequence[Project], status: StatusView) -> str:
     """Draw the header: the open project, the others, and the model's state."""
-    current = snapshot.project if snapshot else None
+    current = snapshot.project
     return _text(
+        snapshot,
         project={"id": current.id, "name": current.name} if current else None,
         projects=[
             {"id": project.id, "name": project.name, "updated_at": project.updated_at}
@@ -34,10 +28,13 @@ def project_bar(snapshot: Snapshot | None, projects: Sequence[Project], status: 
     )
 
 
-def filmstrip(snapshot: Snapshot | None, problems: Sequence[str] = ()) -> str:
-    """Draw the images, what each is for and what was found; ``problems`` are files left out."""
-    images = [_card(snapshot, image) for image in snapshot.images] if snapshot else []
-    return _text(**_place(snapshot), images=images, problems=list(problems))
+def filmstrip(snapshot: Snapshot, problems: Sequence[str] = (), *, refused: bool = False) -> str:
+    """Draw the images, what each is for and what was found; ``problems`` are files left out.
+
+    ``refused`` takes back what the page has shown ahead of the server's answer.
+    """
+    images = [_card(snapshot, image) for image in snapshot.images]
+    return _text(snapshot, images=images, problems=list(problems), refused=refused)
 
 
 def _card(snapshot: Snapshot, image: ProjectImage) -> dict[str, Any]:
@@ -57,62 +54,47 @@ def _card(snapshot: Snapshot, image: ProjectImage) -> dict[str, Any]:
     }
 
 
-def category_list(snapshot: Snapshot | None) -> str:
+def category_list(snapshot: Snapshot) -> str:
     """Draw the categories with the number of their marks."""
     categories = [
         {
             "id": category.id,
             "name": category.name,
             "color": category.color,
-            "prompts": snapshot.prompt_counts.get(category.id, 0) if snapshot else 0,
+            "prompts": snapshot.prompt_counts.get(category.id, 0),
         }
-        for category in (snapshot.categories if snapshot else ())
+        for category in snapshot.categories
     ]
-    return _text(**_place(snapshot), categories=categories)
+    return _text(snapshot, categories=categories)
 
 
-def run_controls(snapshot: Snapshot | None) -> str:
+def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
     """Draw the Segment buttons, the running job, the score threshold and the download."""
-    if snapshot is None:
-        return _text(
-            **_place(None),
-            images=0,
-            marks=0,
-            targets=0,
-            is_target=False,
-            scores=None,
-            segmented_images=0,
-            score_threshold=DEFAULT_SCORE_THRESHOLD,
-            score_floor=SCORE_FLOOR,
-            job=None,
-        )
     references = [image for image in snapshot.images if image.is_reference]
-    results = snapshot.results
-    is_segmented = results is not None and results["run_id"] is not None
     return _text(
-        **_place(snapshot),
+        snapshot,
         images=len(snapshot.images),
         marks=sum(snapshot.counts[image.id].prompts for image in references),
         targets=sum(image.is_target for image in snapshot.images),
         is_target=snapshot.image is not None and snapshot.image.is_target,
         segmented_images=sum(count.is_segmented for count in snapshot.counts.values()),
-        score_threshold=snapshot.project.score_threshold,
+        score_threshold=snapshot.score_threshold,
         score_floor=SCORE_FLOOR,
         scores=[
             {"score": instance["score"], "accepted": instance["status"] == "accepted"}
-            for instance in results["instances"]
+            for instance in snapshot.results["instances"]
         ]
-        if results is not None and is_segmented
+        if snapshot.results and snapshot.results_url
         else None,
         job=asdict(snapshot.job) if snapshot.job else None,
+        refused=refused,
     )
 
 
-def instance_list(snapshot: Snapshot | None, *, restorable: int | None = None) -> str:
+def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
     """Draw the instances of the current image; ``restorable`` is one just deleted."""
-    if snapshot is None or snapshot.results is None:
-        return _text(**_place(None), instances=None, restorable=None, score_threshold=0)
     categories = {category.id: category for category in snapshot.categories}
+    found = snapshot.results["instances"] if snapshot.results else []
     instances = [
         {
             "id": instance["id"],
@@ -121,37 +103,33 @@ def instance_list(snapshot: Snapshot | None, *, restorable: int | None = None) -
             "category": categories[instance["category_id"]].name,
             "color": categories[instance["category_id"]].color,
         }
-        for instance in sorted(snapshot.results["instances"], key=lambda one: -one["score"])
+        for instance in sorted(found, key=lambda one: -one["score"])
     ]
     return _text(
-        **_place(snapshot),
-        instances=instances if snapshot.results["run_id"] is not None else None,
+        snapshot,
+        instances=instances if snapshot.results_url else None,
         restorable=restorable,
-        score_threshold=snapshot.project.score_threshold,
+        score_threshold=snapshot.score_threshold,
     )
 
 
-def welcome(snapshot: Snapshot | None) -> str:
+def welcome(snapshot: Snapshot) -> str:
     """Show the two ways to begin while there is no image."""
-    return _text(show=snapshot is None or not snapshot.images)
+    return _text(snapshot, show=not snapshot.images)
 
 
-def address(snapshot: Snapshot | None) -> str:
+def address(snapshot: Snapshot) -> str:
     """Keep the address bar and the window title in step with what is open."""
-    if snapshot is None:
-        return _text(**_place(None), title=APP_TITLE)
     names = [snapshot.image.file_name] if snapshot.image else []
-    title = " · ".join([*names, snapshot.project.name, APP_TITLE])
-    return _text(**_place(snapshot), title=title)
+    names += [snapshot.project.name] if snapshot.project else []
+    return _text(snapshot, title=" · ".join([*names, APP_TITLE]))
 
 
-def canvas_document(
-    snapshot: Snapshot | None, rev: int = 0, prompts: Sequence[StoredPrompt] = ()
-) -> str:
+def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPrompt] = ()) -> str:
     """Open the current image on the canvas: prompts at revision ``rev``, and results."""
-    if snapshot is None or snapshot.image is None:
-        return EMPTY_DOCUMENT
     image = snapshot.image
+    if image is None:
+        return EMPTY_DOCUMENT
     return load_document(
         image=image,
         url=f"media/images/{image.id}?v={image.sha256[:12]}",
@@ -160,7 +138,7 @@ def canvas_document(
         categories=snapshot.categories,
         active_category_id=None,
         results_url=snapshot.results_url,
-        score_threshold=snapshot.project.score_threshold,
+        score_threshold=snapshot.score_threshold,
     )
 
 
@@ -170,15 +148,14 @@ def canvas_update(snapshot: Snapshot, image_id: int) -> str:
         image_id=image_id,
         categories=snapshot.categories,
         results_url=snapshot.results_url,
-        score_threshold=snapshot.project.score_threshold,
+        score_threshold=snapshot.score_threshold,
     )
 
 
-def _place(snapshot: Snapshot | None) -> dict[str, Any]:
-    if snapshot is None:
-        return {"project_id": None, "image_id": None}
-    return {"project_id": snapshot.project.id, "image_id": snapshot.image_id}
-
-
-def _text(**value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _text(snapshot: Snapshot, **value: Any) -> str:
+    place = {
+        "taken": snapshot.taken,
+        "project_id": snapshot.project_id,
+        "image_id": snapshot.image_id,
+    }
+    return json.dumps(place | value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

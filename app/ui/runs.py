@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.project import InvalidInput
-from app.ui.annotate import CanvasEvent, place_of
+from app.ui.annotate import with_project
 from app.ui.page import Page, Place, Session, Updates
 
 
@@ -67,23 +67,15 @@ def _bind_instances(page: Page) -> None:
 
     def delete(event: InstanceChosen, session: Session) -> Updates:
         studio.delete_instance(event.instance_id)
-        return page.refresh(event, session, restorable=event.instance_id)
+        session.restorable = event.instance_id
+        return page.refresh(with_project(studio, event), session)
 
     def restore(event: InstanceChosen, session: Session) -> Updates:
         studio.restore_instance(event.instance_id)
-        return page.refresh(event, session)
-
-    def delete_on_canvas(event: CanvasEvent, session: Session) -> Updates:
-        if event.instance_id is not None:
-            studio.delete_instance(event.instance_id)
-        return page.refresh(place_of(studio, event), session, restorable=event.instance_id)
-
-    def restore_on_canvas(event: CanvasEvent, session: Session) -> Updates:
-        if event.instance_id is not None:
-            studio.restore_instance(event.instance_id)
-        return page.refresh(place_of(studio, event), session)
+        session.restorable = None
+        return page.refresh(with_project(studio, event), session)
 
     page.on(page.instances.instance_removed, delete, InstanceChosen)
     page.on(page.instances.instance_restored, restore, InstanceChosen)
-    page.on(page.canvas.instance_deleted, delete_on_canvas, CanvasEvent)
-    page.on(page.canvas.instance_restored, restore_on_canvas, CanvasEvent)
+    page.on(page.canvas.instance_deleted, delete, InstanceChosen)
+    page.on(page.canvas.instance_restored, restore, InstanceChosen)

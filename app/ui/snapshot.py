@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from app.project import ImageCounts, JobView, NotFound, Project, ProjectImage, ResultsDocument
+from app.project import (
+    DEFAULT_SCORE_THRESHOLD,
+    ImageCounts,
+    JobView,
+    NotFound,
+    Project,
+    ProjectImage,
+    ResultsDocument,
+)
 from app.segmentation import Studio
 from dinov.types import Category
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is in a project now. ``image`` is the one on the canvas, None if there is none.
+    """What is in a project now, or nothing where there is no project at all.
 
-    ``job`` is the one that runs, or else the last one that ran.
+    ``taken`` orders snapshots: a greater one saw at least what a smaller one saw. ``image`` is the
+    one on the canvas, None if there is none; ``job`` the one that runs, or else the last that ran.
     """
 
-    project: Project
-    image: ProjectImage | None
-    images: tuple[ProjectImage, ...]
-    counts: Mapping[int, ImageCounts]
-    categories: tuple[Category, ...]
-    prompt_counts: Mapping[int, int]
-    results: ResultsDocument | None
-    job: JobView | None
+    taken: int
+    project: Project | None = None
+    image: ProjectImage | None = None
+    images: tuple[ProjectImage, ...] = ()
+    counts: Mapping[int, ImageCounts] = field(default_factory=dict)
+    categories: tuple[Category, ...] = ()
+    prompt_counts: Mapping[int, int] = field(default_factory=dict)
+    results: ResultsDocument | None = None
+    job: JobView | None = None
 
     @classmethod
-    def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot | None:
-        """Look at a project, or None if it does not exist (any more).
+    def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot:
+        """Look at a project.
 
-        Without a project the one last opened is taken; without an image, the one last looked at.
+        Without a project, or where it does not exist any more, the one last opened is taken;
+        without an image, the one last looked at.
         """
+        # The clock rather than a counter, which would begin again with the server.
+        taken = time.time_ns() // 1000
         project = _find_project(studio, project_id)
         if project is None:
-            return None
+            return cls(taken)
+        # First the job: if it has ended, then what it has done is there for what is read below.
+        job = studio.active_job(project.id) or studio.latest_job(project.id)
         images = tuple(studio.images(project.id))
         by_id = {image.id: image for image in images}
         wanted = (image_id, project.last_image_id, images[0].id if images else None)
         image = next((by_id[id_] for id_ in wanted if id_ in by_id), None)
         return cls(
+            taken=taken,
             project=project,
             image=image,
             images=images,
@@ -47,8 +64,18 @@ class Snapshot:
             categories=tuple(studio.categories(project.id)),
             prompt_counts=studio.prompt_counts(project.id),
             results=studio.results(image.id) if image else None,
-            job=studio.active_job(project.id) or studio.latest_job(project.id),
+            job=job,
         )
+
+    @property
+    def project_id(self) -> str | None:
+        """The id of the open project."""
+        return self.project.id if self.project else None
+
+    @property
+    def score_threshold(self) -> float:
+        """The score below which proposals are hidden."""
+        return self.project.score_threshold if self.project else DEFAULT_SCORE_THRESHOLD
 
     @property
     def image_id(self) -> int | None:

@@ -137,3 +137,19 @@ def test_page_keys_open_the_next_image_and_the_one_before(
     studio.expect_open("two.png")
     studio.page.keyboard.press("PageUp")
     studio.expect_open("three.png")
+
+
+def test_quick_steps_of_the_slider_are_all_counted(
+    studio: StudioPage, pictures: list[Path]
+) -> None:
+    studio.add_images(pictures[0])
+    studio.expect_open("three.png")
+    slider = studio.page.get_by_label("Score threshold")
+    before = float(slider.input_value())
+    slider.focus()
+    for _ in range(12):
+        studio.page.keyboard.press("ArrowRight")
+    expect(slider).to_have_value(f"{before + 0.12:.2f}")
+    studio.page.wait_for_timeout(300)
+    studio.page.reload()
+    expect(slider).to_have_value(f"{before + 0.12:.2f}")

@@ -4,7 +4,10 @@ import { follow } from "./dom.js";
 export function mount(context) {
   follow(context, ({ project_id, image_id, title }) => {
     const url = new URL(window.location.href);
-    for (const [name, value] of [["project", project_id], ["image", image_id]]) {
+    for (const [name, value] of [
+      ["project", project_id],
+      ["image", image_id],
+    ]) {
       if (value === null) url.searchParams.delete(name);
       else url.searchParams.set(name, value);
     }

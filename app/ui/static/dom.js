@@ -13,10 +13,14 @@ const ICONS = {
   upload: ["M8 10.5v-7M5 6l3-3 3 3M3 10.5v2.5h10v-2.5"],
   download: ["M8 3v7.5M5 8l3 3 3-3M3 11v2h10v-2"],
   mark: ["M3 12.5c3.5.5 2-4.5 4.8-4.5S9.5 11 13 9.5", "M9 5.5l2-2 1.8 1.8-2 2"],
-  target: ["M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 1 1 0-11M8 5.5a2.5 2.5 0 1 1 0 5a2.5 2.5 0 1 1 0-5"],
+  target: [
+    "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 1 1 0-11M8 5.5a2.5 2.5 0 1 1 0 5a2.5 2.5 0 1 1 0-5",
+  ],
   sparkle: ["M8 2l1.4 4.6L14 8l-4.6 1.4L8 14l-1.4-4.6L2 8l4.6-1.4z"],
   stop: ["M4.5 4.5h7v7h-7z"],
-  sun: ["M8 5.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6M8 1.5v1.4M8 13.1v1.4M1.5 8h1.4M13.1 8h1.4M3.4 3.4l1 1M11.6 11.6l1 1M12.6 3.4l-1 1M4.4 11.6l-1 1"],
+  sun: [
+    "M8 5.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6M8 1.5v1.4M8 13.1v1.4M1.5 8h1.4M13.1 8h1.4M3.4 3.4l1 1M11.6 11.6l1 1M12.6 3.4l-1 1M4.4 11.6l-1 1",
+  ],
   moon: ["M13 9.6A5.6 5.6 0 0 1 6.4 3 5.6 5.6 0 1 0 13 9.6z"],
   warning: ["M8 2.5l6 10.5H2zM8 6.5v3", "M8 11.2h.01"],
 };
@@ -33,10 +37,13 @@ export function h(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "style") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
+    else if (name === "style")
+      for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== false && child !== undefined));
+  element.append(
+    ...children.flat().filter((child) => child !== null && child !== false && child !== undefined),
+  );
   return element;
 }
 
@@ -56,7 +63,18 @@ export function icon(name) {
 
 /** A button showing only an icon; `label` is its tooltip and accessible name. */
 export function iconButton(name, label, onclick, attributes = {}) {
-  return h("button", { type: "button", class: "st-icon-button", title: label, "aria-label": label, onclick, ...attributes }, icon(name));
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "st-icon-button",
+      title: label,
+      "aria-label": label,
+      onclick,
+      ...attributes,
+    },
+    icon(name),
+  );
 }
 
 /**
@@ -71,13 +89,19 @@ export function syncList(list, items, build) {
     let node = old.get(key);
     old.delete(key);
     if (!node || (node.signature !== signature && !isEditing(node))) {
-      const focused = node?.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+      const focused = node?.contains(document.activeElement)
+        ? document.activeElement.dataset.focus
+        : null;
       const fresh = build(item);
       fresh.dataset.key = key;
       fresh.signature = signature;
       if (node) node.replaceWith(fresh);
       node = fresh;
-      if (focused) (fresh.dataset.focus === focused ? fresh : fresh.querySelector(`[data-focus="${focused}"]`))?.focus();
+      if (focused)
+        (fresh.dataset.focus === focused
+          ? fresh
+          : fresh.querySelector(`[data-focus="${focused}"]`)
+        )?.focus();
     }
     if (list.children[index] !== node) list.insertBefore(node, list.children[index] ?? null);
   });
@@ -91,7 +115,13 @@ function isEditing(node) {
 
 /** Replace `label` by a text field until Enter or leaving it saves, or Escape gives up. */
 export function editInPlace(label, { value, name, save }) {
-  const field = h("input", { type: "text", class: "st-field", "aria-label": name, maxlength: "100", spellcheck: "false" });
+  const field = h("input", {
+    type: "text",
+    class: "st-field",
+    "aria-label": name,
+    maxlength: "100",
+    spellcheck: "false",
+  });
   field.value = value;
   let finished = false;
   const finish = (keep) => {
@@ -121,13 +151,26 @@ export function editInPlace(label, { value, name, save }) {
  */
 export function confirmDialog({ title, text, action }) {
   return new Promise((resolve) => {
-    const dialog = h("dialog", { class: "st-dialog", "aria-label": title },
-      h("form", { method: "dialog" },
-        h("h2", {}, title), h("p", {}, text),
-        h("div", { class: "st-dialog-actions" },
+    const dialog = h(
+      "dialog",
+      { class: "st-dialog", "aria-label": title },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", {}, title),
+        h("p", {}, text),
+        h(
+          "div",
+          { class: "st-dialog-actions" },
           h("button", { class: "st-button", value: "no", autofocus: true }, "Cancel"),
-          h("button", { class: "st-button st-danger", value: "yes" }, action))));
-    dialog.addEventListener("close", () => { resolve(dialog.returnValue === "yes"); dialog.remove(); });
+          h("button", { class: "st-button st-danger", value: "yes" }, action),
+        ),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes");
+      dialog.remove();
+    });
     document.querySelector(".gradio-container").append(dialog);
     dialog.showModal();
   });
@@ -147,9 +190,19 @@ export function hear(element, name, listener) {
   document.addEventListener(`dinov:${name}`, handler);
 }
 
-/** Call `render(value)` now and whenever the server sends this panel another value. */
+/**
+ * Call `render(value)` now and whenever the server sends this panel another value. Answers may
+ * arrive in another order than they were made in: what was seen earlier never replaces what was
+ * seen later.
+ */
 export function follow({ props, watch }, render) {
-  const update = () => { if (props.value) render(JSON.parse(props.value)); };
+  let last = 0;
+  const update = () => {
+    const value = props.value ? JSON.parse(props.value) : null;
+    if (value === null || value.taken < last) return;
+    last = value.taken;
+    render(value);
+  };
   watch("value", update);
   update();
 }

@@ -9,20 +9,64 @@ export function mount(context) {
   const progress = h("div", { class: "st-upload", role: "status" });
   const problems = problemList();
   const input = h("input", {
-    type: "file", multiple: true, accept: "image/*", hidden: true, "aria-label": "Image files",
-    onchange: () => { add([...input.files]); input.value = ""; },
+    type: "file",
+    multiple: true,
+    accept: "image/*",
+    hidden: true,
+    "aria-label": "Image files",
+    onchange: () => {
+      add([...input.files]);
+      input.value = "";
+    },
   });
-  const list = h("ul", { class: "st-filmstrip-list", "aria-label": "Images", onkeydown: (event) => moveFocus(event, list) });
-  element.replaceChildren(h("section", { class: "st-panel st-filmstrip", "aria-label": "Images" },
-    h("header", { class: "st-panel-head" },
-      h("h2", {}, "Images"), count, h("span", { class: "st-spacer" }),
-      h("button", { type: "button", class: "st-button", title: "Add images (or drop or paste them anywhere)", onclick: () => input.click() },
-        icon("upload"), "Add")),
-    input, progress, problems.element, list));
+  const list = h("ul", {
+    class: "st-filmstrip-list",
+    "aria-label": "Images",
+    onkeydown: (event) => moveFocus(event, list),
+  });
+  element.replaceChildren(
+    h(
+      "section",
+      { class: "st-panel st-filmstrip", "aria-label": "Images" },
+      h(
+        "header",
+        { class: "st-panel-head" },
+        h("h2", {}, "Images"),
+        count,
+        h("span", { class: "st-spacer" }),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "st-button",
+            title: "Add images (or drop or paste them anywhere)",
+            onclick: () => input.click(),
+          },
+          icon("upload"),
+          "Add",
+        ),
+      ),
+      input,
+      progress,
+      problems.element,
+      list,
+    ),
+  );
 
-  const add = (files) => uploadFiles(context, files, progress, (paths) => {
-    trigger("files_added", { project_id: state.project_id, image_id: state.image_id, files: paths });
-  }, problems.add);
+  const add = (files) =>
+    uploadFiles(
+      context,
+      files,
+      progress,
+      (paths) => {
+        trigger("files_added", {
+          project_id: state.project_id,
+          image_id: state.image_id,
+          files: paths,
+        });
+      },
+      problems.add,
+    );
   const open = (image) => {
     if (image.id === state.image_id) return;
     state.image_id = state.opening = image.id;
@@ -41,53 +85,118 @@ export function mount(context) {
   stepWithPageKeys(element, state, open);
   follow(context, (value) => {
     // An answer under way when another image was chosen must not take the choice back.
-    if (state.opening === value.image_id || value.serial) state.opening = null;
+    if (state.opening === value.image_id || value.refused) state.opening = null;
     if (state.opening !== null) value.image_id = state.opening;
     if (value.project_id !== state.project_id) problems.clear();
     problems.add(value.problems);
     const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
     Object.assign(state, value);
     render();
-    if (moved) list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (moved)
+      list
+        .querySelector("[aria-current=true]")
+        ?.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
 
 function card(image, state, trigger, open) {
-  const role = (name, on, label, hint, possible = true) => h("button", {
-    type: "button", class: "st-role", disabled: !possible, "aria-pressed": String(on), title: hint, "data-focus": name,
-    onclick: () => trigger("role_changed", { project_id: state.project_id, image_id: state.image_id, changed_id: image.id, [name]: !on }),
-  }, label);
+  const role = (name, on, label, hint, possible = true) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "st-role",
+        disabled: !possible,
+        "aria-pressed": String(on),
+        title: hint,
+        "data-focus": name,
+        onclick: () =>
+          trigger("role_changed", {
+            project_id: state.project_id,
+            image_id: state.image_id,
+            changed_id: image.id,
+            [name]: !on,
+          }),
+      },
+      label,
+    );
   const remove = async () => {
     const sure = await confirmDialog({
-      title: `Remove “${image.name}”?`, action: "Remove image",
+      title: `Remove “${image.name}”?`,
+      action: "Remove image",
       text: "The image, its marks and its results are deleted from this project.",
     });
-    if (sure) trigger("image_removed", { project_id: state.project_id, image_id: state.image_id, removed_id: image.id });
+    if (sure)
+      trigger("image_removed", {
+        project_id: state.project_id,
+        image_id: state.image_id,
+        removed_id: image.id,
+      });
   };
-  return h("li", { class: `st-card ${image.current ? "is-current" : ""}` },
-    h("button", {
-      type: "button", class: "st-card-open", "data-focus": "open", "aria-current": image.current ? "true" : null,
-      title: `${image.name} · ${image.width} × ${image.height} (Page up and Page down step through the images)`, "aria-label": `${image.name}. ${describe(image)}`,
-      onclick: () => open(image),
-    },
-      h("img", { src: image.thumbnail, alt: "", loading: "lazy", decoding: "async", draggable: "false" }),
-      image.prompts > 0 && h("span", { class: "st-badge st-badge-marks", title: `${plural(image.prompts, "mark")} on this image` }, icon("mark"), String(image.prompts)),
-      outcomeBadge(image)),
-    h("div", { class: "st-card-foot" },
+  return h(
+    "li",
+    { class: `st-card ${image.current ? "is-current" : ""}` },
+    h(
+      "button",
+      {
+        type: "button",
+        class: "st-card-open",
+        "data-focus": "open",
+        "aria-current": image.current ? "true" : null,
+        title: `${image.name} · ${image.width} × ${image.height} (Page up and Page down step through the images)`,
+        "aria-label": `${image.name}. ${describe(image)}`,
+        onclick: () => open(image),
+      },
+      h("img", {
+        src: image.thumbnail,
+        alt: "",
+        loading: "lazy",
+        decoding: "async",
+        draggable: "false",
+      }),
+      image.prompts > 0 &&
+        h(
+          "span",
+          {
+            class: "st-badge st-badge-marks",
+            title: `${plural(image.prompts, "mark")} on this image`,
+          },
+          icon("mark"),
+          String(image.prompts),
+        ),
+      outcomeBadge(image),
+    ),
+    h(
+      "div",
+      { class: "st-card-foot" },
       h("span", { class: "st-card-name" }, image.name),
-      h("span", { class: "st-card-tools" },
-        role("is_reference", image.is_reference, "Ref", image.prompts
-          ? "Reference: its marks show the model what to look for"
-          : "Becomes a reference when you mark something on it", image.prompts > 0),
+      h(
+        "span",
+        { class: "st-card-tools" },
+        role(
+          "is_reference",
+          image.is_reference,
+          "Ref",
+          image.prompts
+            ? "Reference: its marks show the model what to look for"
+            : "Becomes a reference when you mark something on it",
+          image.prompts > 0,
+        ),
         role("is_target", image.is_target, "Target", "Target: is segmented by “Segment all”"),
-        iconButton("trash", "Remove the image", remove, { "data-focus": "remove" }))));
+        iconButton("trash", "Remove the image", remove, { "data-focus": "remove" }),
+      ),
+    ),
+  );
 }
 
 /** Files that were left out, each with the reason, until dismissed. */
 function problemList() {
   const list = h("ul", { class: "st-problems" });
   const element = h("div", { class: "st-upload", role: "alert" });
-  const clear = () => { list.replaceChildren(); element.replaceChildren(); };
+  const clear = () => {
+    list.replaceChildren();
+    element.replaceChildren();
+  };
   const dismiss = h("button", { type: "button", class: "st-link", onclick: clear }, "Dismiss");
   const add = (texts) => {
     if (!texts.length) return;
@@ -99,8 +208,14 @@ function problemList() {
 
 /** What stands on the thumbnail once the image has been segmented. */
 function outcomeBadge(image) {
-  if (image.segmented && image.shown) return h("span", { class: "st-badge st-badge-found" }, icon("check"), `${image.shown} found`);
-  if (image.segmented) return h("span", { class: "st-badge st-badge-none" }, image.hidden ? `${image.hidden} below` : "nothing found");
+  if (image.segmented && image.shown)
+    return h("span", { class: "st-badge st-badge-found" }, icon("check"), `${image.shown} found`);
+  if (image.segmented)
+    return h(
+      "span",
+      { class: "st-badge st-badge-none" },
+      image.hidden ? `${image.hidden} below` : "nothing found",
+    );
   return null;
 }
 
@@ -127,8 +242,10 @@ function stepWithPageKeys(element, state, open) {
   const handler = (event) => {
     if (!element.isConnected) return document.removeEventListener("keydown", handler);
     const step = { PageUp: -1, PageDown: 1 }[event.key];
-    if (!step || event.ctrlKey || event.metaKey || event.target.matches("input, textarea, select")) return undefined;
-    const next = state.images[state.images.findIndex((image) => image.id === state.image_id) + step];
+    if (!step || event.ctrlKey || event.metaKey || event.target.matches("input, textarea, select"))
+      return undefined;
+    const next =
+      state.images[state.images.findIndex((image) => image.id === state.image_id) + step];
     if (next) open(next);
     event.preventDefault();
     return undefined;
@@ -139,17 +256,24 @@ function stepWithPageKeys(element, state, open) {
 /** Files may be dropped, or an image pasted, anywhere on the page. */
 function acceptDrops(element, add) {
   const controller = new AbortController();
-  const on = (name, listener) => window.addEventListener(name, (event) => {
-    if (!element.isConnected) controller.abort();
-    else listener(event);
-  }, { signal: controller.signal });
+  const on = (name, listener) =>
+    window.addEventListener(
+      name,
+      (event) => {
+        if (!element.isConnected) controller.abort();
+        else listener(event);
+      },
+      { signal: controller.signal },
+    );
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   on("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     document.body.classList.add("st-dropping");
   });
-  on("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("st-dropping"); });
+  on("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("st-dropping");
+  });
   on("drop", (event) => {
     document.body.classList.remove("st-dropping");
     if (!carriesFiles(event)) return;

@@ -12,7 +12,11 @@ export function mount(context) {
   let drawn = "";
   let nameNext = false;
   let status = { loaded: false };
-  askUntilLoaded(element, () => status.loaded, () => trigger("status_asked", {}));
+  askUntilLoaded(
+    element,
+    () => status.loaded,
+    () => trigger("status_asked", {}),
+  );
   follow(context, (value) => {
     const text = JSON.stringify([value.project, value.projects, value.status]);
     status = value.status;
@@ -20,8 +24,15 @@ export function mount(context) {
     drawn = text;
     closeMenus(root);
     root.replaceChildren(
-      h("span", { class: "st-brand" }, logo(), h("span", { class: "st-brand-name" }, "DINOv Studio")),
-      projectMenu(value, trigger, () => { nameNext = true; }),
+      h(
+        "span",
+        { class: "st-brand" },
+        logo(),
+        h("span", { class: "st-brand-name" }, "DINOv Studio"),
+      ),
+      projectMenu(value, trigger, () => {
+        nameNext = true;
+      }),
       h("span", { class: "st-spacer" }),
       statusMenu(value.status),
       themeButton(),
@@ -41,48 +52,116 @@ function askUntilLoaded(element, isLoaded, ask) {
 
 function projectMenu({ project, projects }, trigger, creating) {
   const name = h("span", { class: "st-project-name" }, project?.name ?? "No project yet");
-  const rename = () => editInPlace(name, {
-    value: project.name, name: "Project name",
-    save: (text) => trigger("project_renamed", { project_id: project.id, name: text }),
-  });
+  const rename = () =>
+    editInPlace(name, {
+      value: project.name,
+      name: "Project name",
+      save: (text) => trigger("project_renamed", { project_id: project.id, name: text }),
+    });
   const { button, panel } = menu("st-projects", "Projects", [name, icon("chevron")], () => [
-    h("ul", { class: "st-menu-list" }, projects.map((other) => h("li", {},
-      h("button", {
-        type: "button", class: "st-menu-item", "aria-current": other.id === project?.id ? "true" : null,
-        onclick: () => { panel.hidePopover(); trigger("project_opened", { project_id: other.id }); },
-      }, h("span", { class: "st-menu-text" }, other.name), h("span", { class: "st-subtle" }, new Date(other.updated_at).toLocaleDateString()))))),
-    h("div", { class: "st-menu-actions" },
-      h("button", {
-        type: "button", class: "st-menu-item",
-        onclick: () => { panel.hidePopover(); creating(); trigger("project_created", {}); },
-      }, icon("plus"), "New project"),
-      h("button", {
-        type: "button", class: "st-menu-item",
-        onclick: () => { panel.hidePopover(); trigger("example_opened", {}); },
-      }, icon("sparkle"), "Open the example"),
-      project && h("button", {
-        type: "button", class: "st-menu-item st-danger-text",
-        onclick: async () => {
-          panel.hidePopover();
-          const sure = await confirmDialog({
-            title: `Delete “${project.name}”?`, action: "Delete project",
-            text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
-          });
-          if (sure) trigger("project_deleted", { project_id: project.id });
+    h(
+      "ul",
+      { class: "st-menu-list" },
+      projects.map((other) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              class: "st-menu-item",
+              "aria-current": other.id === project?.id ? "true" : null,
+              onclick: () => {
+                panel.hidePopover();
+                trigger("project_opened", { project_id: other.id });
+              },
+            },
+            h("span", { class: "st-menu-text" }, other.name),
+            h("span", { class: "st-subtle" }, new Date(other.updated_at).toLocaleDateString()),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "div",
+      { class: "st-menu-actions" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "st-menu-item",
+          onclick: () => {
+            panel.hidePopover();
+            creating();
+            trigger("project_created", {});
+          },
         },
-      }, icon("trash"), "Delete this project")),
+        icon("plus"),
+        "New project",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "st-menu-item",
+          onclick: () => {
+            panel.hidePopover();
+            trigger("example_opened", {});
+          },
+        },
+        icon("sparkle"),
+        "Open the example",
+      ),
+      project &&
+        h(
+          "button",
+          {
+            type: "button",
+            class: "st-menu-item st-danger-text",
+            onclick: async () => {
+              panel.hidePopover();
+              const sure = await confirmDialog({
+                title: `Delete “${project.name}”?`,
+                action: "Delete project",
+                text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
+              });
+              if (sure) trigger("project_deleted", { project_id: project.id });
+            },
+          },
+          icon("trash"),
+          "Delete this project",
+        ),
+    ),
   ]);
-  return h("div", { class: "st-project" }, button, panel, project && iconButton("pencil", "Rename the project", rename, { class: "st-icon-button st-rename" }));
+  return h(
+    "div",
+    { class: "st-project" },
+    button,
+    panel,
+    project &&
+      iconButton("pencil", "Rename the project", rename, { class: "st-icon-button st-rename" }),
+  );
 }
 
 function statusMenu(status) {
   const light = h("span", { class: `st-light ${status.loaded ? "is-on" : ""}` });
   const text = status.loaded ? `${status.checkpoint} · ${status.device}` : status.checkpoint;
-  const { button, panel } = menu("st-status", "Model status", [light, h("span", { class: "st-status-text" }, text)], () => [
-    h("p", {}, h("strong", {}, status.message)),
-    status.loaded && h("p", { class: "st-subtle" }, `Images are resized to ${status.input_size} pixels for the model; masks keep the full size.`),
-    status.hint && h("p", { class: "st-subtle" }, withCode(status.hint)),
-  ]);
+  const { button, panel } = menu(
+    "st-status",
+    "Model status",
+    [light, h("span", { class: "st-status-text" }, text)],
+    () => [
+      h("p", {}, h("strong", {}, status.message)),
+      status.loaded &&
+        h(
+          "p",
+          { class: "st-subtle" },
+          `Images are resized to ${status.input_size} pixels for the model; masks keep the full size.`,
+        ),
+      status.hint && h("p", { class: "st-subtle" }, withCode(status.hint)),
+    ],
+  );
   return h("div", { class: "st-status" }, button, panel);
 }
 
@@ -94,7 +173,17 @@ function withCode(text) {
 /** A button and the popover it opens; the contents are built when it opens. */
 function menu(id, label, face, build) {
   const panel = h("div", { id: `${id}-menu`, class: "st-menu", popover: "auto" });
-  const button = h("button", { type: "button", class: "st-menu-button", "aria-label": label, title: label, popovertarget: panel.id }, face);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "st-menu-button",
+      "aria-label": label,
+      title: label,
+      popovertarget: panel.id,
+    },
+    face,
+  );
   panel.addEventListener("beforetoggle", (event) => {
     button.setAttribute("aria-expanded", String(event.newState === "open"));
     if (event.newState !== "open") return;

@@ -5,43 +5,83 @@ const POLL_MS = 400;
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { job: null, score_threshold: 0.5 };
+  const state = { job: null, score_threshold: 0.5, sent: null, watched: null, dismissed: null };
   const parts = build(element, state, trigger);
   follow(context, (value) => {
-    const sameProject = value.project_id === state.project_id;
-    const settled = sameProject && parts.slider.matches(":active");
-    Object.assign(state, value, settled ? { score_threshold: Number(parts.slider.value) } : {});
+    const { project_id, score_threshold: chosen } = state;
+    Object.assign(state, value);
+    keepChosenThreshold(state, chosen, value, project_id, parts.slider);
     renderButtons(parts, state);
-    renderJob(parts, state, trigger);
+    renderJob(parts, state);
     renderThreshold(parts, state);
+    if (state.score_threshold !== chosen)
+      tell("threshold", { score_threshold: state.score_threshold });
   });
   window.setInterval(() => {
     if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
   }, POLL_MS);
   // Another window may have changed the project meanwhile.
   document.addEventListener("visibilitychange", () => {
-    if (element.isConnected && !document.hidden && state.project_id) trigger("polled", place(state));
+    if (element.isConnected && !document.hidden && state.project_id)
+      trigger("polled", place(state));
   });
 }
 
+/** What the user is choosing goes before an answer that was under way. */
+function keepChosenThreshold(state, chosen, value, projectId, slider) {
+  if (value.score_threshold === state.sent || value.refused || value.project_id !== projectId)
+    state.sent = null;
+  if (value.project_id === projectId && (state.sent !== null || slider.matches(":active")))
+    state.score_threshold = chosen;
+}
+
 function build(element, state, trigger) {
-  const all = h("button", { type: "button", class: "st-button st-primary", onclick: () => start(null) });
-  const one = h("button", { type: "button", class: "st-button", onclick: () => start(state.image_id) }, "Segment this image");
+  const all = h("button", {
+    type: "button",
+    class: "st-button st-primary",
+    onclick: () => start(null),
+  });
+  const one = h(
+    "button",
+    { type: "button", class: "st-button", onclick: () => start(state.image_id) },
+    "Segment this image",
+  );
   const hint = h("p", { class: "st-hint" });
   const job = h("div", { class: "st-job" });
   const bar = h("progress", { "aria-label": "Progress" });
   const line = h("p", { class: "st-job-line", role: "status" });
-  const cancel = h("button", { type: "button", class: "st-button", onclick: () => {
-    cancel.disabled = true;
-    trigger("job_cancelled", { ...place(state), job_id: state.job.id });
-  } }, icon("stop"), "Cancel");
-  const slider = h("input", { type: "range", class: "st-slider", step: "0.01", max: "1", "aria-label": "Score threshold" });
+  const cancel = h(
+    "button",
+    {
+      type: "button",
+      class: "st-button",
+      onclick: () => {
+        state.cancelled = state.job.id;
+        renderJob(parts, state);
+        trigger("job_cancelled", { ...place(state), job_id: state.job.id });
+      },
+    },
+    icon("stop"),
+    "Cancel",
+  );
+  const slider = h("input", {
+    type: "range",
+    class: "st-slider",
+    step: "0.01",
+    max: "1",
+    "aria-label": "Score threshold",
+  });
   const number = h("output", { class: "st-threshold-value" });
   const counts = h("p", { class: "st-subtle", role: "status" });
-  const download = h("a", { class: "st-button", download: "" }, icon("download"), "Download COCO JSON");
+  const download = h(
+    "a",
+    { class: "st-button", download: "" },
+    icon("download"),
+    "Download COCO JSON",
+  );
   const start = (image_id) => {
     state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
-    renderJob(parts, state, trigger);
+    renderJob(parts, state);
     renderButtons(parts, state);
     trigger("segment_pressed", { ...place(state), only_image_id: image_id });
   };
@@ -51,12 +91,27 @@ function build(element, state, trigger) {
     renderThreshold(parts, state);
     tell("threshold", { score_threshold: state.score_threshold });
   });
-  slider.addEventListener("change", () => trigger("threshold_changed", { ...place(state), score_threshold: state.score_threshold }));
-  element.replaceChildren(h("section", { class: "st-panel st-runs", "aria-label": "Segment" },
-    h("div", { class: "st-run-buttons" }, all, one), hint, job,
-    h("div", { class: "st-threshold" },
-      h("div", { class: "st-threshold-head" }, h("label", {}, "Score threshold"), number), slider, counts),
-    download));
+  slider.addEventListener("change", () => {
+    state.sent = state.score_threshold;
+    trigger("threshold_changed", { ...place(state), score_threshold: state.score_threshold });
+  });
+  element.replaceChildren(
+    h(
+      "section",
+      { class: "st-panel st-runs", "aria-label": "Segment" },
+      h("div", { class: "st-run-buttons" }, all, one),
+      hint,
+      job,
+      h(
+        "div",
+        { class: "st-threshold" },
+        h("div", { class: "st-threshold-head" }, h("label", {}, "Score threshold"), number),
+        slider,
+        counts,
+      ),
+      download,
+    ),
+  );
   return parts;
 }
 
@@ -72,17 +127,27 @@ function isBusy(job) {
 function renderButtons({ all, one, hint, download }, state) {
   const busy = isBusy(state.job);
   const reason = missing(state);
-  all.replaceChildren(icon("sparkle"), state.targets ? `Segment ${state.targets === 1 ? "1 target" : `all ${state.targets} targets`}` : "Segment");
+  all.replaceChildren(
+    icon("sparkle"),
+    state.targets
+      ? `Segment ${state.targets === 1 ? "1 target" : `all ${state.targets} targets`}`
+      : "Segment",
+  );
   all.disabled = busy || Boolean(reason);
   one.disabled = busy || Boolean(reason) || !state.is_target;
-  one.title = state.is_target ? "" : "This image is not a target; switch “Target” on below its thumbnail.";
+  one.title = state.is_target
+    ? ""
+    : "This image is not a target; switch “Target” on below its thumbnail.";
   hint.textContent = busy ? "" : reason;
   hint.hidden = busy || !reason;
   const exportable = state.segmented_images > 0;
   download.classList.toggle("is-disabled", !exportable);
   download.setAttribute("aria-disabled", String(!exportable));
-  download.title = exportable ? "All instances above the score threshold, at the original size of the images" : "There is nothing to download before the first segmentation.";
-  if (exportable) download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
+  download.title = exportable
+    ? "All instances above the score threshold, at the original size of the images"
+    : "There is nothing to download before the first segmentation.";
+  if (exportable)
+    download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
   else download.removeAttribute("href");
 }
 
@@ -93,33 +158,61 @@ function missing(state) {
   return "";
 }
 
-function renderJob({ job: box, bar, line, cancel }, { job }, trigger) {
-  if (job === null || (job.state === "done" && !job.problems.length)) return box.replaceChildren();
-  line.textContent = describe(job);
+function renderJob({ job: box, bar, line, cancel }, state) {
+  const { job } = state;
   if (isBusy(job)) {
-    cancel.disabled = !job.id;
+    state.watched = job.id ?? null;
+    cancel.disabled = !job.id || state.cancelled === job.id;
+    line.textContent = cancel.disabled && job.id ? "Stopping after this image …" : describe(job);
     if (job.total) {
       bar.max = job.total;
       bar.value = job.done;
     } else bar.removeAttribute("value");
     return show(box, [bar, line, cancel]);
   }
-  const problems = h("ul", { class: "st-problems" }, job.problems.map((text) => h("li", {}, text)));
-  const dismiss = h("button", { type: "button", class: "st-link", onclick: () => box.replaceChildren() }, "Dismiss");
-  return show(box, [line, job.problems.length ? problems : null, dismiss].filter(Boolean));
+  // How a job ended well matters only to who has seen it run; trouble matters to everybody.
+  const isNews = job && (job.state !== "done" || job.problems.length || job.id === state.watched);
+  if (!isNews || job.id === state.dismissed) return box.replaceChildren();
+  const failed = job.state === "failed" ? "st-problems" : "";
+  const dismiss = () => {
+    state.dismissed = job.id;
+    box.replaceChildren();
+  };
+  return box.replaceChildren(
+    h("p", { class: `st-job-line ${failed}`, role: "status" }, job.message),
+    ...(job.problems.length ? [problemList(job.problems)] : []),
+    h("button", { type: "button", class: "st-link", onclick: dismiss }, "Dismiss"),
+  );
+}
+
+function problemList(problems) {
+  return h(
+    "ul",
+    { class: "st-problems" },
+    problems.map((text) => h("li", {}, text)),
+  );
 }
 
 /** Put exactly these nodes in the box, leaving a node that stays where it is (and has the focus) alone. */
 function show(box, nodes) {
-  if (box.children.length !== nodes.length || nodes.some((node, index) => box.children[index] !== node)) box.replaceChildren(...nodes);
+  if (
+    box.children.length !== nodes.length ||
+    nodes.some((node, index) => box.children[index] !== node)
+  )
+    box.replaceChildren(...nodes);
 }
 
 function describe(job) {
   const found = job.found ? `${job.found} found` : null;
   if (job.state === "running" && job.total) {
     const rate = job.images_per_second ? `${job.images_per_second.toFixed(1)} images/s` : null;
-    const left = job.seconds_left === null || job.seconds_left === undefined ? null : `${duration(job.seconds_left)} left`;
-    return [`${job.done} of ${job.total}`, left, rate, found, job.done ? null : job.message].filter(Boolean).join(" · ");
+    const left =
+      job.seconds_left === null || job.seconds_left === undefined
+        ? null
+        : `${duration(job.seconds_left)} left`;
+    return [`${job.done} of ${job.total}`, left, rate, found, job.done ? null : job.message]
+      .filter(Boolean)
+      .join(" · ");
   }
   return job.message || "Starting …";
 }
@@ -133,10 +226,16 @@ function duration(seconds) {
 function renderThreshold({ slider, number, counts, download }, state) {
   slider.min = state.score_floor;
   slider.value = state.score_threshold;
-  slider.style.setProperty("--fill", `${(100 * (slider.value - slider.min)) / (slider.max - slider.min)}%`);
+  slider.style.setProperty(
+    "--fill",
+    `${(100 * (slider.value - slider.min)) / (slider.max - slider.min)}%`,
+  );
   number.textContent = state.score_threshold.toFixed(2);
-  const shown = state.scores?.filter(({ accepted, score }) => accepted || score >= state.score_threshold).length ?? 0;
-  counts.textContent = state.scores === null || state.scores === undefined ? "" : tally(shown, state.scores.length);
+  const shown =
+    state.scores?.filter(({ accepted, score }) => accepted || score >= state.score_threshold)
+      .length ?? 0;
+  counts.textContent =
+    state.scores === null || state.scores === undefined ? "" : tally(shown, state.scores.length);
   if (download.hasAttribute("href")) {
     download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
   }
@@ -144,6 +243,7 @@ function renderThreshold({ slider, number, counts, download }, state) {
 
 function tally(shown, total) {
   if (!total) return "Nothing found on this image.";
-  if (!shown) return `Nothing above the threshold; ${plural(total, "proposal")} below it on this image.`;
+  if (!shown)
+    return `Nothing above the threshold; ${plural(total, "proposal")} below it on this image.`;
   return `${shown} of ${plural(total, "proposal")} shown on this image.`;
 }

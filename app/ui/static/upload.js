@@ -13,8 +13,10 @@ const AT_ONCE = 4;
 export async function uploadFiles({ upload }, files, progress, received, failed) {
   const failures = [];
   for (let start = 0; start < files.length; start += AT_ONCE) {
-    progress.replaceChildren(`Adding ${plural(files.length, "image")} … ${start} of ${files.length}`,
-      h("progress", { max: String(files.length), value: String(start) }));
+    progress.replaceChildren(
+      `Adding ${plural(files.length, "image")} … ${start} of ${files.length}`,
+      h("progress", { max: String(files.length), value: String(start) }),
+    );
     const batch = files.slice(start, start + AT_ONCE);
     const outcomes = await Promise.allSettled(batch.map((file) => upload(file)));
     const arrived = [];

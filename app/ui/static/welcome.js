@@ -9,17 +9,43 @@ const STEPS = [
 
 export function mount(context) {
   const { element, trigger } = context;
-  const example = h("button", { type: "button", class: "st-button st-primary", onclick: () => {
-    example.disabled = true;
-    trigger("example_opened", {});
-  } }, icon("sparkle"), "Open the example");
-  const own = h("button", { type: "button", class: "st-button", onclick: () => tell("choose-files", null) }, icon("upload"), "Add your images");
-  const card = h("section", { class: "st-welcome", "aria-label": "Begin" },
+  const example = h(
+    "button",
+    {
+      type: "button",
+      class: "st-button st-primary",
+      onclick: () => {
+        example.disabled = true;
+        trigger("example_opened", {});
+      },
+    },
+    icon("sparkle"),
+    "Open the example",
+  );
+  const own = h(
+    "button",
+    { type: "button", class: "st-button", onclick: () => tell("choose-files", null) },
+    icon("upload"),
+    "Add your images",
+  );
+  const card = h(
+    "section",
+    { class: "st-welcome", "aria-label": "Begin" },
     h("h1", {}, "Mark one, find them all"),
-    h("ol", { class: "st-steps" }, STEPS.map(([name, title, text]) =>
-      h("li", {}, icon(name), h("span", {}, h("strong", {}, title), ` ${text}`)))),
+    h(
+      "ol",
+      { class: "st-steps" },
+      STEPS.map(([name, title, text]) =>
+        h("li", {}, icon(name), h("span", {}, h("strong", {}, title), ` ${text}`)),
+      ),
+    ),
     h("div", { class: "st-welcome-actions" }, example, own),
-    h("p", { class: "st-subtle" }, "Or drop or paste images anywhere on this page. Everything stays on this computer."));
+    h(
+      "p",
+      { class: "st-subtle" },
+      "Or drop or paste images anywhere on this page. Everything stays on this computer.",
+    ),
+  );
   follow(context, ({ show }) => {
     example.disabled = false;
     element.closest("#st-welcome").classList.toggle("is-hidden", !show);

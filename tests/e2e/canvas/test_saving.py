@@ -41,12 +41,12 @@ def test_a_refused_save_is_kept_and_can_be_tried_again(board: Board) -> None:
 
 
 def test_without_a_server_marks_are_saved_as_soon_as_it_is_back(board: Board) -> None:
-    board.page.route("**/component_server*", lambda route: route.abort())
+    board.page.route("**/component_server/**", lambda route: route.abort())
     board.press("p")
     board.click(50, 60)
     expect(board.saved).to_contain_text("Not saved")
     board.click(90, 60)
-    board.page.unroute("**/component_server*")
+    board.page.unroute("**/component_server/**")
     assert len(board.prompts(2)) == 2
 
 
