@@ -76,14 +76,14 @@ class Decoder(nn.Module):
         coarse_first = list(reversed(levels))
         sizes_hw = [(m.shape[-2], m.shape[-1]) for m in coarse_first]
         memory = flatten_levels(coarse_first)
-        boxes = box_logits.sigmoid()
+        boxes = reference = box_logits.sigmoid()
         states = []
         for layer in self.layers:
-            reference = boxes.detach()
             position = self.ref_point_head(box_position_code(reference, vectors.shape[-1]))
             vectors = layer(vectors, position, reference, memory, sizes_hw, allowed)
             states.append(LayerState(self.norm(vectors), boxes))
             boxes = (self.bbox_embed(vectors) + inverse_sigmoid(reference)).sigmoid()
+            reference = boxes.detach()
         return states
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, help="at its highest")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto or a PyTorch device name")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,8 +21,8 @@ class DataConfig:
     """How batches are drawn. Lengths are pixels of the model's input.
 
     ``scale_range`` is the length of the whole photo's longest side over ``crop_size``;
-    ``weight_power`` tempers how much larger folders count. ``self_prompt_rate`` is the chance that a category seen
-    in one image of the batch only is prompted there, which teaches nothing about other images.
+    ``weight_power`` tempers how much larger folders count. ``self_prompt_rate`` is the chance that
+    a category seen in one image of the batch only is prompted: that teaches nothing about others.
     """
 
     batch_size: int = 8

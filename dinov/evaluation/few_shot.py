@@ -1,0 +1,82 @@
+"""Few-shot segmentation: mean over categories of the IoU of all found regions with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinov.evaluation.episodes import Episode
+from dinov.evaluation.methods import Method
+from dinov.evaluation.metrics import Coverage, Curve, mean_over_categories
+from dinov.types import PromptType
+
+
+@dataclass
+class MethodResult:
+    """Coverages of one method: per prompt type, in the order of the episodes."""
+
+    name: str
+    thresholds: Curve
+    episodes: list[Episode] = field(default_factory=list)
+    coverages: dict[PromptType, list[Coverage]] = field(default_factory=dict)
+
+    def best_threshold(self) -> int:
+        """Number of the threshold with the best mean IoU over all prompt types."""
+        curves = [self._mean_iou(kind, self._rows()) for kind in self.coverages]
+        return int(np.mean(curves, axis=0).argmax())
+
+    def iou(self, kind: PromptType, threshold: int, folder: str | None = None) -> float:
+        """Mean over categories of the IoU, of one folder or all."""
+        return float(self._mean_iou(kind, self._rows(folder))[threshold])
+
+    def false_positive_area(self, threshold: int) -> float | None:
+        """Mean share of the image found where the category is absent; None without such images."""
+        shares = [
+            coverage.area[threshold]
+            for coverages in self.coverages.values()
+            for episode, coverage in zip(self.episodes, coverages, strict=True)
+            if episode.absent
+        ]
+        return float(np.mean(shares)) if shares else None
+
+    def by_category(self, kind: PromptType, threshold: int) -> dict[tuple[str, str], float]:
+        """Mean IoU of every (folder, category)."""
+        keys = {episode.key for episode in self.episodes if not episode.absent}
+        return {
+            key: float(self._mean_iou(kind, self._rows(category=key))[threshold])
+            for key in sorted(keys)
+        }
+
+    def _rows(
+        self, folder: str | None = None, category: tuple[str, str] | None = None
+    ) -> list[int]:
+        return [
+            row
+            for row, episode in enumerate(self.episodes)
+            if not episode.absent
+            and folder in (None, episode.folder)
+            and category in (None, episode.key)
+        ]
+
+    def _mean_iou(self, kind: PromptType, rows: Sequence[int]) -> NDArray[np.float64]:
+        values = np.stack([self.coverages[kind][row].iou for row in rows])
+        return mean_over_categories([self.episodes[row].key for row in rows], values)
+
+
+def evaluate(
+    methods: Sequence[Method], episodes: Iterable[Episode], kinds: Sequence[PromptType]
+) -> list[MethodResult]:
+    """Solve every episode with every method and prompt type; one result per method."""
+    results = [
+        MethodResult(method.name, method.thresholds, coverages={kind: [] for kind in kinds})
+        for method in methods
+    ]
+    for episode in episodes:
+        for method, result in zip(methods, results, strict=True):
+            result.episodes.append(episode)
+            for kind in kinds:
+                result.coverages[kind].append(method.cover(episode, kind))
+    return results

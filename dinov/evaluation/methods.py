@@ -1,0 +1,140 @@
+"""What is compared: DINOv, and two baselines that need no training."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dinov.evaluation.episodes import Episode
+from dinov.evaluation.metrics import Coverage, Curve, instance_coverage, map_coverage
+from dinov.feature_cache import FeatureCache
+from dinov.images import ImageTransform, read_rgb
+from dinov.masks import decode_rle, rasterise
+from dinov.model.dinov import DINOv
+from dinov.predictor import Predictor
+from dinov.training.datasets import Sample
+from dinov.types import Image, Mask, PromptType
+
+_CACHE_BYTES = 1 << 30
+
+
+class Method(Protocol):
+    """A way to solve an episode."""
+
+    name: str
+    thresholds: Curve
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        """Solve an episode with prompts of one kind, at every threshold."""
+        ...
+
+
+class PredictorMethod:
+    """DINOv as users get it: the union of all instances found."""
+
+    name = "DINOv"
+    thresholds: Curve = np.round(np.arange(0.05, 0.9, 0.025), 3)
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        """See ``Method``."""
+        bank = self._predictor.embed_references(episode.references(kind))
+        found = self._predictor.segment(
+            read_rgb(episode.target.path), bank, score_threshold=float(self.thresholds[0])
+        )
+        masks = [decode_rle(instance.rle) for instance in found.instances]
+        scores = [instance.score for instance in found.instances]
+        return instance_coverage(masks, scores, episode.truth(), self.thresholds)
+
+
+class CosineMethod:
+    """Pool the frozen backbone's features under the prompt, compare with every place.
+
+    The similarity map is the mean over the two coarsest levels (strides 16 and 32), which was the
+    best choice on the validation data, brought to the target's size bilinearly.
+    """
+
+    name = "cosine similarity"
+    thresholds: Curve = np.round(np.arange(0.0, 1.0, 0.02), 3)
+    levels = ("res4", "res5")
+
+    def __init__(self, model: DINOv, *, input_size: int, device: torch.device) -> None:
+        self._backbone = model.backbone
+        self._input_size, self._device = input_size, device
+        self._cache: FeatureCache[_Features] = FeatureCache(_CACHE_BYTES)
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        """See ``Method``."""
+        pooled: dict[str, list[Tensor]] = {name: [] for name in self.levels}
+        for (sample, _), reference in zip(episode.examples, episode.references(kind), strict=True):
+            features = self._encode(sample, reference.image)
+            for prompt in reference.prompts:
+                mask = rasterise(prompt, sample.size_hw)
+                for name, vector in features.pool(mask).items():
+                    pooled[name].append(vector)
+        target = self._encode(episode.target, read_rgb(episode.target.path))
+        similarity = sum(
+            target.similarity(name, torch.stack(vectors).mean(0))
+            for name, vectors in pooled.items()
+        )
+        score_map = np.asarray(similarity) / len(self.levels)
+        return map_coverage(score_map, episode.truth(), self.thresholds)
+
+    @torch.inference_mode()
+    def _encode(self, sample: Sample, image: Image) -> _Features:
+        def compute() -> _Features:
+            transform = ImageTransform.fit(sample.size_hw, self._input_size, resize="longest")
+            pixels = torch.from_numpy(transform.apply_image(image))[None].to(self._device)
+            maps = self._backbone(pixels)
+            return _Features({name: maps[name][0].cpu() for name in self.levels}, transform)
+
+        return self._cache.get_or_compute(str(sample.path), compute)
+
+
+class _Features:
+    """Backbone maps [C, h, w] of one photo by level."""
+
+    def __init__(self, maps: dict[str, Tensor], transform: ImageTransform) -> None:
+        self.maps, self.transform = maps, transform
+        self.nbytes = sum(m.nbytes for m in maps.values())
+
+    def pool(self, mask: Mask) -> dict[str, Tensor]:
+        """[C] mean feature under a mask of the photo, by level."""
+        inside = torch.from_numpy(self.transform.apply_mask(mask))[None, None].float()
+        pooled = {}
+        for name, features in self.maps.items():
+            weight = F.adaptive_avg_pool2d(inside, (features.shape[1], features.shape[2]))[0]
+            pooled[name] = (features * weight).sum((1, 2)) / weight.sum()
+        return pooled
+
+    def similarity(self, name: str, vector: Tensor) -> NDArray[np.float32]:
+        """[H, W] cosine similarity at the photo's size."""
+        cosine = F.cosine_similarity(self.maps[name], vector[:, None, None], dim=0).numpy()
+        height, width = self.transform.padded_hw
+        padded = cv2.resize(cosine, (width, height), interpolation=cv2.INTER_LINEAR)
+        rows, columns = self.transform.input_hw
+        original_h, original_w = self.transform.original_hw
+        resized = cv2.resize(
+            padded[:rows, :columns], (original_w, original_h), interpolation=cv2.INTER_LINEAR
+        )
+        return np.asarray(resized, np.float32)
+
+
+class ForegroundMethod:
+    """Everything is the object."""
+
+    name = "everything"
+    thresholds: Curve = np.zeros(1)
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:  # noqa: ARG002
+        """See ``Method``."""
+        truth = episode.truth()
+        return map_coverage(np.ones(truth.shape), truth, self.thresholds)

@@ -1,0 +1,92 @@
+"""Results of an evaluation as JSON for programs and Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dinov.evaluation.few_shot import MethodResult
+
+
+def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]) -> dict[str, Any]:
+    """Collect the figures; each method at the one threshold that is best for it over everything.
+
+    Args:
+        results: of all methods on the same episodes.
+        setup: how it was measured, written down as it is.
+    """
+    methods = []
+    for result in results:
+        threshold = result.best_threshold()
+        folders = sorted({episode.folder for episode in result.episodes})
+        methods.append(
+            {
+                "name": result.name,
+                "score_threshold": float(result.thresholds[threshold]),
+                "false_positive_area": result.false_positive_area(threshold),
+                "iou": {str(kind): result.iou(kind, threshold) for kind in result.coverages},
+                "folders": {
+                    folder: {
+                        str(kind): result.iou(kind, threshold, folder) for kind in result.coverages
+                    }
+                    for folder in folders
+                },
+                "categories": {
+                    str(kind): {
+                        "/".join(key): value
+                        for key, value in result.by_category(kind, threshold).items()
+                    }
+                    for kind in result.coverages
+                },
+            }
+        )
+    episodes = results[0].episodes
+    return {
+        "setup": dict(setup),
+        "episodes": sum(not episode.absent for episode in episodes),
+        "absent_episodes": sum(episode.absent for episode in episodes),
+        "categories": len({episode.key for episode in episodes if not episode.absent}),
+        "methods": methods,
+    }
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """Tables of a few-shot report: overall, then per folder with the mean over prompt types."""
+    methods = report["methods"]
+    kinds = list(methods[0]["iou"])
+    lines = [
+        f"{report['episodes']} episodes over {report['categories']} categories, "
+        f"{report['absent_episodes']} with the category absent. Mean over categories of the IoU.",
+        "",
+        "| method | " + " | ".join(kinds) + " | threshold | area found where absent |",
+        "|---|" + "---|" * (len(kinds) + 2),
+    ]
+    for method in methods:
+        cells = [f"{method['iou'][kind]:.3f}" for kind in kinds]
+        absent = method["false_positive_area"]
+        cells += [f"{method['score_threshold']:.3f}", "–" if absent is None else f"{absent:.1%}"]
+        lines.append(f"| {method['name']} | " + " | ".join(cells) + " |")
+    first = methods[0]
+    header = [f"{first['name']}, {kind}" for kind in kinds]
+    header += [method["name"] for method in methods[1:]]
+    lines += ["", "| folder | " + " | ".join(header) + " |", "|---|" + "---|" * len(header)]
+    for folder, values in first["folders"].items():
+        cells = [f"{values[kind]:.3f}" for kind in kinds]
+        cells += [_mean_cell(method["folders"][folder]) for method in methods[1:]]
+        lines.append(f"| {folder} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(report: Mapping[str, Any], directory: Path, name: str) -> tuple[Path, Path]:
+    """Write ``{name}.json`` and ``{name}.md``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    as_json, as_text = directory / f"{name}.json", directory / f"{name}.md"
+    as_json.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+    as_text.write_text(to_markdown(report), encoding="utf-8")
+    return as_json, as_text
+
+
+def _mean_cell(values: Mapping[str, float]) -> str:
+    return f"{sum(values.values()) / len(values):.3f}"

@@ -1,0 +1,189 @@
+"""The training task equals the recorded losses, assignments and gradients of the published code."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dinov.model.dinov import DINOv, GenericPrediction
+from dinov.model.prompt_encoder import mean_per_category
+from dinov.training.config import LossWeights
+from dinov.training.criterion import Criterion, label_loss
+from dinov.training.denoising import make_denoise_queries
+from dinov.training.losses import draw_uncertain_points, sample_points
+from dinov.training.matcher import Matcher, Truth
+from dinov.upstream import our_name
+from tests.parity.archive import Parity, load_script
+
+ParityOf = Callable[[str], Parity]
+POINTS = 128
+LOSS, GRADIENT = 1e-4, 1e-3
+NAMES = {
+    "label": "loss_mask_cls",
+    "mask_bce": "loss_mask_bce",
+    "mask_dice": "loss_mask_dice",
+    "box_l1": "loss_bbox",
+    "box_giou": "loss_giou",
+}
+
+
+def recorded_uniform(shape: tuple[int, ...]) -> Tensor:
+    """The recording replaced random numbers by a function of their shape."""
+    text = "rand:" + ",".join(map(str, shape))
+    return torch.rand(shape, generator=torch.Generator().manual_seed(zlib.crc32(text.encode())))
+
+
+def official_name(ours: str) -> str:
+    term = next(name for name in NAMES if ours.startswith(name))
+    return NAMES[term] + ours.removeprefix(term)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def golden(parity_of: ParityOf) -> Any:
+    folder = parity_of("tiny").folder
+    return load_script(folder / "golden.py").Golden(folder / "golden_training.npz")
+
+
+@pytest.fixture
+def truth(golden: Any) -> Truth:
+    return Truth(
+        golden.stored("open/labels"),
+        golden.stored("open/boxes"),
+        golden.stored("open/masks").float(),
+        torch.ones(4, dtype=torch.bool),
+    )
+
+
+@pytest.fixture
+def prediction(golden: Any) -> GenericPrediction:
+    return GenericPrediction(
+        *(golden.stored(f"open/pred_{name}") for name in ("logits", "boxes", "masks"))
+    )
+
+
+class TestOpenCriterion:
+    def test_costs_and_assignment(
+        self, golden: Any, truth: Truth, prediction: GenericPrediction
+    ) -> None:
+        matcher = Matcher(LossWeights(), POINTS)
+        arguments = (
+            prediction.logits[0],
+            prediction.boxes_cxcywh[0],
+            prediction.mask_logits[0],
+            truth,
+            recorded_uniform,
+        )
+        torch.testing.assert_close(
+            matcher.cost(*arguments), golden.stored("open/cost_full"), rtol=LOSS, atol=1e-4
+        )
+        queries, numbers = matcher.match(*arguments)
+        assert queries.tolist() == golden.stored("open/match_src").tolist()
+        assert numbers.tolist() == golden.stored("open/match_tgt").tolist()
+
+    def test_points_chosen_for_the_mask_losses(
+        self, golden: Any, truth: Truth, prediction: GenericPrediction
+    ) -> None:
+        masks = prediction.mask_logits[0, golden.stored("open/match_src")]
+        points = draw_uncertain_points(masks, POINTS, recorded_uniform)
+        torch.testing.assert_close(points, golden.stored("open/selected_points"))
+        torch.testing.assert_close(
+            sample_points(masks, points), golden.stored("open/point_logits"), rtol=0, atol=1e-5
+        )
+        torch.testing.assert_close(
+            sample_points(truth.masks[golden.stored("open/match_tgt")], points),
+            golden.stored("open/point_labels"),
+            rtol=0,
+            atol=1e-5,
+        )
+
+    def test_losses(self, golden: Any, truth: Truth, prediction: GenericPrediction) -> None:
+        weights = LossWeights()
+        losses = Criterion(weights, POINTS).layer_losses(prediction, [truth], recorded_uniform)
+        for name, loss in losses.items():
+            recorded = golden.meta["open/losses_unweighted"][NAMES[name] + "_0"]
+            assert float(loss) == pytest.approx(recorded * getattr(weights, name), rel=LOSS)
+
+    def test_unassigned_queries_pay_only_for_known_categories(
+        self, truth: Truth, prediction: GenericPrediction
+    ) -> None:
+        unknown = Truth(truth.labels, truth.boxes_cxcywh, truth.masks, torch.zeros(4) > 0)
+        queries, numbers = torch.arange(5), torch.arange(5)
+        everything = label_loss(prediction.logits, [truth], [(queries, numbers)])
+        assigned_only = label_loss(prediction.logits, [unknown], [(queries, numbers)])
+        alone = GenericPrediction(
+            prediction.logits[:, :5], prediction.boxes_cxcywh, prediction.mask_logits
+        )
+        expected = label_loss(alone.logits, [truth], [(queries, numbers)])
+        torch.testing.assert_close(assigned_only, expected)
+        assert assigned_only < everything
+
+
+class TestWholeModel:
+    """One training step of the small model on one image with five rectangles."""
+
+    @pytest.fixture
+    def setup(self, golden: Any) -> Any:
+        return golden.meta["model/setup"]
+
+    @pytest.fixture
+    def losses(self, parity_of: ParityOf, setup: Any) -> Iterator[dict[str, Tensor]]:
+        parity = parity_of("tiny")
+        model = parity.model
+        model.zero_grad()
+        yield open_set_losses(model, parity.pixels("train"), setup)
+        model.zero_grad()
+
+    def test_losses(self, golden: Any, losses: dict[str, Tensor]) -> None:
+        recorded = golden.meta["model/coco/losses_weighted"]
+        ours = {"coco." + official_name(name): loss.item() for name, loss in losses.items()}
+        assert ours == pytest.approx(recorded, rel=LOSS)
+        assert sum(ours.values()) == pytest.approx(golden.meta["model/coco/total"], rel=LOSS)
+
+    def test_gradients(self, golden: Any, losses: dict[str, Tensor], parity_of: ParityOf) -> None:
+        torch.stack(list(losses.values())).sum().backward()
+        parameters = dict(parity_of("tiny").model.named_parameters())
+        for official, norm in golden.meta["model/coco/grad_norm"].items():
+            gradient = parameters[our_name(official)].grad
+            assert gradient is not None, official
+            assert float(gradient.norm()) == pytest.approx(norm, rel=GRADIENT, abs=1e-5), official
+
+
+def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
+    height, width = pixels.shape[-2:]
+    rectangles = setup["rectangles_x0y0x1y1_exclusive"]
+    masks = torch.zeros(len(rectangles), height, width, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, rectangles, strict=True):
+        mask[y0:y1, x0:x1] = True
+    corners = torch.tensor(rectangles, dtype=torch.float32)
+    low, high = corners[:, :2], corners[:, 2:]
+    scale = torch.tensor([width, height])
+    boxes = torch.cat([(low + high) / 2 / scale, (high - low) / scale], dim=1)
+    order = list(dict.fromkeys(setup["classes"]))
+    labels = torch.tensor([order.index(name) for name in setup["classes"]])
+    truth = Truth(labels, boxes, masks.float(), torch.ones(len(order), dtype=torch.bool))
+
+    pyramid = model.encode_image(pixels)
+    prompts = model.encode_prompts(pyramid, masks)
+    categories = mean_per_category(prompts, labels, len(order))
+    denoise = make_denoise_queries(
+        [truth],
+        queries=setup["dn_num"],
+        noise=setup["dn_noise_scale"],
+        uniform=recorded_uniform,
+    )
+    prediction = model.decode_generic_layers(pyramid, categories, denoise)
+    criterion = Criterion(LossWeights(), setup["train_num_points"])
+    return criterion(prediction, [truth], recorded_uniform)
