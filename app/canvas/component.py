@@ -70,6 +70,8 @@ def prompt_canvas(
         instance_selected {image_id, instance_id or null}.
         category_picked {category_id}.
         document_requested {image_id or null}: answer with a load document.
+    Listen with ``queue=False``: Gradio 6.31 loses the result of a queued event that is sent while
+    the stream of another one is closing, as happens when an image is opened right after a save.
 
     A function, because Gradio writes a ``.pyi`` beside each module that subclasses a component.
     """

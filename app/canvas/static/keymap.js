@@ -80,6 +80,7 @@ export function actionFor({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   }
   if (altKey) return null;
   if (/^[1-9]$/.test(name)) return ["category", Number(name) - 1];
-  if (name in ARROWS) return ["move", ARROWS[name].map((step) => step * (shiftKey ? 10 : 1))];
+  if (Object.hasOwn(ARROWS, name))
+    return ["move", ARROWS[name].map((step) => step * (shiftKey ? 10 : 1))];
   return Object.hasOwn(LETTERS, name) ? LETTERS[name] : null;
 }

@@ -38,7 +38,8 @@ class Board:
 
     def look(self, expression: str) -> Any:
         """The value of a JavaScript expression, in which ``canvas`` is the canvas."""
-        code = f"() => {{ const canvas = document.querySelector('.prompt-canvas').__canvas; return {expression} }}"
+        canvas = "document.querySelector('.prompt-canvas').__canvas"
+        code = f"() => {{ const canvas = {canvas}; return {expression} }}"
         return self.page.evaluate(code)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
@@ -85,15 +86,13 @@ class Board:
         self.page.evaluate(
             "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
-        x, y = self.place(x, y)
-        box = self.stage.bounding_box()
-        assert box
-        at = f"Math.round({x - box['x']} * devicePixelRatio), Math.round({y - box['y']} * devicePixelRatio)"
-        return list(
-            self.look(
-                f"[...canvas.surface.canvases.{layer}.getContext('2d').getImageData({at}, 1, 1).data]"
-            )
-        )
+        pixel = f"""(() => {{
+          const {{ view, canvases }} = canvas.surface;
+          const at = [{x} * view.scale + view.x, {y} * view.scale + view.y];
+          const [left, top] = at.map((value) => Math.round(value * devicePixelRatio));
+          return [...canvases.{layer}.getContext("2d").getImageData(left, top, 1, 1).data];
+        }})()"""
+        return list(self.look(pixel))
 
 
 def near(prompt: Prompt, *points: float) -> bool:

@@ -144,7 +144,8 @@ class CanvasServer:
         self.revs[image_id] = self.revs.get(image_id, 0) + 1
 
     def _blocks(self) -> gr.Blocks:
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        # A queued event that starts while the stream of another one ends is lost by Gradio 6.31.
+        quiet = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
         with gr.Blocks(title="Canvas") as blocks:
             with gr.Row():
                 opened = {i: gr.Button(f"Image {i}") for i in (1, 2, 3, 4)}

@@ -10,6 +10,12 @@ from tests.e2e.canvas.board import Board
 pytestmark = pytest.mark.e2e
 
 
+def tell(board: Board, name: str, **detail: float) -> None:
+    """Do what another panel of the page would: send an event with this detail."""
+    send = "([name, detail]) => document.dispatchEvent(new CustomEvent(name, { detail }))"
+    board.page.evaluate(send, [name, detail])
+
+
 def test_found_objects_are_painted_where_their_masks_are(board: Board) -> None:
     expect(board.page.locator(".pc-count")).to_have_text("2 of 3 found")
     red, _, blue, alpha = board.painted("found", 70, 150)
@@ -24,8 +30,7 @@ def test_found_objects_are_painted_where_their_masks_are(board: Board) -> None:
 
 def test_the_score_threshold_is_live_and_told_by_anyone(board: Board) -> None:
     def threshold(value: float) -> None:
-        event = "v => document.dispatchEvent(new CustomEvent('dinov:threshold', {detail: {score_threshold: v}}))"
-        board.page.evaluate(event, value)
+        tell(board, "dinov:threshold", score_threshold=value)
 
     count = board.page.locator(".pc-count")
     threshold(0.2)
@@ -62,12 +67,13 @@ def test_other_panels_can_highlight_and_select(board: Board) -> None:
     board.page.evaluate(
         """() => {
           window.hovered = [];
-          document.addEventListener("dinov:hover", ({ detail }) => window.hovered.push(detail.instance_id));
-          document.dispatchEvent(new CustomEvent("dinov:highlight", { detail: { instance_id: 11 } }));
-          document.dispatchEvent(new CustomEvent("dinov:select", { detail: { instance_id: 12 } }));
-          document.dispatchEvent(new CustomEvent("dinov:category", { detail: { category_id: 2 } }));
+          const note = ({ detail }) => window.hovered.push(detail.instance_id);
+          document.addEventListener("dinov:hover", note);
         }"""
     )
+    tell(board, "dinov:highlight", instance_id=11)
+    tell(board, "dinov:select", instance_id=12)
+    tell(board, "dinov:category", category_id=2)
     assert board.look("[canvas.store.highlightedInstanceId, canvas.store.selectedInstanceId]") == [
         11,
         12,

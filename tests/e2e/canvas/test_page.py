@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -135,12 +136,12 @@ def test_dark_mode_follows_gradio(page: Page, server: CanvasServer) -> None:
 
 
 def test_a_hostile_name_is_only_text(page: Page, server: CanvasServer) -> None:
-    """Handlebars and a template literal stand behind Gradio's templates: the canvas uses neither."""
+    """Behind Gradio's templates stand Handlebars and a template literal; names enter neither."""
     board = Board(page, server).open(1)
-    board.look(
-        """canvas.receive(JSON.stringify({ schema: 1, kind: "update", image_id: 1, categories: [
-          { id: 1, name: "${window.pwned = 1}{{value}}<img src=x onerror='window.pwned = 1'>", color: "#112233" }] }))"""
-    )
+    name = "${window.pwned = 1}{{value}}<img src=x onerror='window.pwned = 1'>"
+    category = {"id": 1, "name": name, "color": "#112233"}
+    update = {"schema": 1, "kind": "update", "image_id": 1, "categories": [category]}
+    board.look(f"canvas.receive({json.dumps(json.dumps(update))})")
     page.locator(".pc-chip").click()
     board.press("Escape")
     board.press("p")
