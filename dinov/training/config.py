@@ -71,6 +71,9 @@ PRESETS: dict[str, TrainingConfig] = {
     # Two CPU cores: frozen ImageNet backbone, small crops, few points, a high learning rate.
     "lite": TrainingConfig(
         variant="lite",
+        data=DataConfig(crop_size=256),
+        # In a short run telling categories apart lags behind finding objects.
+        loss=LossWeights(label=8.0),
         mask_points=1024,
         denoise_queries=32,
         freeze_backbone=True,

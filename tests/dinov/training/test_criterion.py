@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dinov.model.dinov import BoxMaskPrediction, GenericPrediction, LayeredPrediction
+from dinov.training.config import LossWeights
+from dinov.training.criterion import Criterion, label_loss
+from dinov.training.denoising import make_denoise_queries
+from dinov.training.matcher import Matcher, Truth
+
+CRITERION = Criterion(LossWeights(), 64)
+
+
+def uniform(shape: tuple[int, ...]) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(5))
+
+
+def random_prediction(batch: int, queries: int, categories: int) -> GenericPrediction:
+    torch.manual_seed(0)
+    return GenericPrediction(
+        torch.randn(batch, queries, categories, requires_grad=True),
+        torch.rand(batch, queries, 4) * 0.4 + 0.2,
+        torch.randn(batch, queries, 8, 8, requires_grad=True),
+    )
+
+
+def truth_of(labels: list[int], known: list[bool]) -> Truth:
+    torch.manual_seed(1)
+    count = len(labels)
+    return Truth(
+        torch.tensor(labels, dtype=torch.long),
+        torch.rand(count, 4) * 0.4 + 0.2,
+        (torch.rand(count, 32, 32) > 0.5).float(),
+        torch.tensor(known, dtype=torch.bool),
+    )
+
+
+def test_every_layer_has_losses_and_the_first_no_denoising_loss() -> None:
+    truths = [truth_of([0, 1, 0], [True, True]), truth_of([], [True, True])]
+    denoise = make_denoise_queries(truths, queries=12, noise=0.4, uniform=uniform)
+    assert denoise is not None
+    assert denoise.groups == 4
+    layer = random_prediction(2, 10, 2)
+    repaired = BoxMaskPrediction(denoise.boxes_cxcywh, torch.randn(2, 12, 8, 8))
+    prediction = LayeredPrediction((layer,) * 3, (repaired,) * 3)
+    names = set(CRITERION(prediction, truths, uniform))
+    terms = {"mask_bce", "mask_dice", "box_l1", "box_giou"}
+    generic = {f"{term}_{i}" for term in terms | {"label"} for i in range(3)}
+    denoising = {f"{term}_{i}_dn" for term in terms for i in (0, 2)}
+    assert names == generic | denoising
+
+
+def test_a_batch_without_any_instance_can_be_trained_on() -> None:
+    truths = [truth_of([], [True])] * 2
+    assert make_denoise_queries(truths, queries=10, noise=0.4, uniform=uniform) is None
+    layer = random_prediction(2, 10, 1)
+    losses = CRITERION(LayeredPrediction((layer,)), truths, uniform)
+    torch.stack(list(losses.values())).sum().backward()
+    assert losses["label_0"] > 0
+    assert losses["mask_bce_0"] == 0
+    assert layer.logits.grad is not None
+
+
+def test_a_batch_without_prompts_still_teaches_masks() -> None:
+    layer = random_prediction(1, 10, 0)
+    losses = CRITERION(LayeredPrediction((layer,)), [truth_of([-1, -1], [])], uniform)
+    assert losses["label_0"] == 0
+    assert losses["mask_dice_0"] > 0
+
+
+def test_instances_without_prompts_are_negatives_for_the_prompted_categories() -> None:
+    logits = torch.zeros(1, 2, 1, requires_grad=True)
+    pair = (torch.tensor([0]), torch.tensor([0]))
+    label_loss(logits, [truth_of([-1], [False])], [pair]).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 0, 0] > 0
+    assert logits.grad[0, 1, 0] == 0
+
+
+def test_more_instances_than_queries_are_matched_as_far_as_possible() -> None:
+    layer = random_prediction(1, 2, 1)
+    truth = truth_of([0] * 5, [True])
+    queries, numbers = Matcher(LossWeights(), 16).match(
+        layer.logits[0], layer.boxes_cxcywh[0], layer.mask_logits[0], truth, uniform
+    )
+    assert sorted(queries.tolist()) == [0, 1]
+    assert len(set(numbers.tolist())) == 2
+
+
+def test_the_matcher_finds_the_perfect_assignment() -> None:
+    truth = truth_of([0, 1, 1], [True, True])
+    order = torch.tensor([2, 0, 1])
+    masks = torch.nn.functional.interpolate(truth.masks[None], size=(32, 32))[0] * 20 - 10
+    logits = torch.full((3, 2), -5.0)
+    logits[torch.arange(3), truth.labels[order]] = 5.0
+    queries, numbers = Matcher(LossWeights(), 64).match(
+        logits, truth.boxes_cxcywh[order], masks[order], truth, uniform
+    )
+    assert queries.tolist() == [0, 1, 2]
+    assert numbers.tolist() == order.tolist()
+
+
+def test_denoising_keeps_boxes_near_and_inside() -> None:
+    truth = truth_of([0, 0], [True])
+    noised = make_denoise_queries(
+        [truth, truth_of([0], [True])], queries=20, noise=0.4, uniform=uniform
+    )
+    assert noised is not None
+    groups = noised.boxes_cxcywh[0].view(noised.groups, 2, 4)
+    assert noised.boxes_cxcywh.min() >= 0
+    assert noised.boxes_cxcywh.max() <= 1
+    size = truth.boxes_cxcywh[:, 2:]
+    assert ((groups[..., :2] - truth.boxes_cxcywh[:, :2]).abs() <= 0.2 * size + 1e-6).all()
+    assert ((groups[..., 2:] - size).abs() <= 0.4 * size + 1e-6).all()
+    assert (groups[0] != groups[1]).any()
