@@ -70,12 +70,14 @@ def _bind_filmstrip(page: Page) -> None:
         report = studio.add_images(project_id, sources)
         if report.added and not studio.categories(project_id):
             studio.add_category(project_id, FIRST_CATEGORY)
+        session.problems += report.problems
         if place.image_id is None:
-            first = report.added[0].id if report.added else None
-            updates = page.open(session, project_id, first)
-        else:
-            updates = page.refresh(event, session)
-        return updates | page.tell_problems(session, report.problems)
+            return page.open(session, project_id, report.added[0].id if report.added else None)
+        return page.refresh(event, session)
+
+    def forget_problems(event: Place, session: Session) -> Updates:
+        session.problems = []
+        return page.refresh(event, session)
 
     def open_image(event: Place, session: Session) -> Updates:
         return page.open(session, event.project_id, event.image_id)
@@ -90,7 +92,8 @@ def _bind_filmstrip(page: Page) -> None:
         studio.remove_image(event.removed_id)
         return page.refresh(event, session)
 
-    page.on(page.filmstrip.files_added, add_files, FilesAdded, one_at_a_time="uploads")
+    page.on(page.filmstrip.files_added, add_files, FilesAdded, queue="uploads")
+    page.on(page.filmstrip.problems_read, forget_problems, Place)
     page.on(page.filmstrip.image_opened, open_image, Place)
     page.on(page.filmstrip.role_changed, change_role, RoleChanged)
     page.on(page.filmstrip.image_removed, remove_image, ImageRemoved)

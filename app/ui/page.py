@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -42,11 +42,13 @@ class Session:
 
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
-    ``restorable`` is the instance deleted last, as long as its image stays open.
+    ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
+    files that were left out, until the user has read it.
     """
 
     place: Place | None = None
     restorable: int | None = None
+    problems: list[str] = field(default_factory=list)
     results_revs: dict[int, int] = field(default_factory=dict)
 
 
@@ -80,7 +82,13 @@ class Page:
             with gr.Column(elem_id="st-left"):
                 self.filmstrip = panel(
                     "filmstrip",
-                    events=("files_added", "image_opened", "role_changed", "image_removed"),
+                    events=(
+                        "files_added",
+                        "problems_read",
+                        "image_opened",
+                        "role_changed",
+                        "image_removed",
+                    ),
                 )
             with gr.Column(elem_id="st-centre"):
                 self.canvas = prompt_canvas(on_save, elem_id="st-canvas")
@@ -109,16 +117,17 @@ class Page:
         action: Callable[[EventT, Session], Updates],
         event_type: type[EventT],
         *,
-        one_at_a_time: str | None = None,
+        queue: str = "page",
     ) -> None:
         """Bind ``action`` to a panel's event; what goes wrong on purpose is told in words.
 
-        Events bound with the same word in ``one_at_a_time`` are handled one after the other.
+        Events of one ``queue`` are handled in their order, one at a time: they take milliseconds,
+        and of two quick changes the second must win.
         """
 
         def handle(session: Session, evt: gr.EventData) -> Updates:
             try:
-                return action(event_type.model_validate(evt._data), session)
+                return action(event_type.model_validate(evt._data), session) or gr.skip()
             except (AppError, DinovError) as error:
                 gr.Warning(str(error), title="Not done", duration=8)
             except ValidationError:
@@ -132,8 +141,8 @@ class Page:
             outputs=self.outputs,
             show_progress="hidden",
             trigger_mode="multiple",
-            concurrency_limit=1 if one_at_a_time else 8,
-            concurrency_id=one_at_a_time or "page",
+            concurrency_limit=1,
+            concurrency_id=queue,
             api_visibility="private",
         )
 
@@ -153,6 +162,8 @@ class Page:
         Without ids, or where they do not exist any more, the place where the user was last.
         """
         snapshot = Snapshot.take(self.studio, project_id, image_id)
+        if session.place and session.place.project_id not in (None, snapshot.project_id):
+            session.problems = []
         session.place = Place(project_id=snapshot.project_id, image_id=snapshot.image_id)
         session.restorable = None
         canvas = render.canvas_document(snapshot)
@@ -192,16 +203,12 @@ class Page:
         """Say whether the model has been loaded meanwhile."""
         return {self.projects: self._project_bar(self._look(session))}
 
-    def tell_problems(self, session: Session, problems: Sequence[str]) -> Updates:
-        """List files that were left out beside the images, until the user has read it."""
-        return {self.filmstrip: render.filmstrip(self._look(session), problems)}
-
     def _take_back(self, session: Session) -> Updates:
         """Draw what is, where the page may show what was refused as done."""
         snapshot = self._look(session)
         return {
             **self._panels(snapshot, session),
-            self.filmstrip: render.filmstrip(snapshot, refused=True),
+            self.filmstrip: render.filmstrip(snapshot, session.problems, refused=True),
             self.runs: render.run_controls(snapshot, refused=True),
         }
 
@@ -212,7 +219,7 @@ class Page:
     def _panels(self, snapshot: Snapshot, session: Session) -> Updates:
         return {
             self.projects: self._project_bar(snapshot),
-            self.filmstrip: render.filmstrip(snapshot),
+            self.filmstrip: render.filmstrip(snapshot, session.problems),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
             self.instances: render.instance_list(snapshot, restorable=session.restorable),

@@ -7,7 +7,13 @@ export function mount(context) {
   const state = { project_id: null, image_id: null, images: [], opening: null };
   const count = h("span", { class: "st-subtle" });
   const progress = h("div", { class: "st-upload", role: "status" });
-  const problems = problemList();
+  let failures = [];
+  const problems = problemList(() => {
+    failures = [];
+    problems.show([]);
+    trigger("problems_read", { project_id: state.project_id, image_id: state.image_id });
+  });
+  const showProblems = () => problems.show([...failures, ...(state.problems ?? [])]);
   const input = h("input", {
     type: "file",
     multiple: true,
@@ -65,7 +71,10 @@ export function mount(context) {
           files: paths,
         });
       },
-      problems.add,
+      (texts) => {
+        failures.push(...texts);
+        showProblems();
+      },
     );
   const open = (image) => {
     if (image.id === state.image_id) return;
@@ -87,10 +96,9 @@ export function mount(context) {
     // An answer under way when another image was chosen must not take the choice back.
     if (state.opening === value.image_id || value.refused) state.opening = null;
     if (state.opening !== null) value.image_id = state.opening;
-    if (value.project_id !== state.project_id) problems.clear();
-    problems.add(value.problems);
     const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
     Object.assign(state, value);
+    showProblems();
     render();
     if (moved)
       list
@@ -190,20 +198,19 @@ function card(image, state, trigger, open) {
 }
 
 /** Files that were left out, each with the reason, until dismissed. */
-function problemList() {
-  const list = h("ul", { class: "st-problems" });
+function problemList(onDismiss) {
   const element = h("div", { class: "st-upload", role: "alert" });
-  const clear = () => {
-    list.replaceChildren();
-    element.replaceChildren();
+  const dismiss = h("button", { type: "button", class: "st-link", onclick: onDismiss }, "Dismiss");
+  let shown = "";
+  const show = (texts) => {
+    if (texts.join("\n") === shown) return;
+    shown = texts.join("\n");
+    const lines = texts.map((text) => h("li", {}, text));
+    element.replaceChildren(
+      ...(lines.length ? [h("ul", { class: "st-problems" }, lines), dismiss] : []),
+    );
   };
-  const dismiss = h("button", { type: "button", class: "st-link", onclick: clear }, "Dismiss");
-  const add = (texts) => {
-    if (!texts.length) return;
-    list.append(...texts.map((text) => h("li", {}, text)));
-    element.replaceChildren(list, dismiss);
-  };
-  return { element, add, clear };
+  return { element, show };
 }
 
 /** What stands on the thumbnail once the image has been segmented. */

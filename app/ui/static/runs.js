@@ -8,13 +8,13 @@ export function mount(context) {
   const state = { job: null, score_threshold: 0.5, sent: null, watched: null, dismissed: null };
   const parts = build(element, state, trigger);
   follow(context, (value) => {
-    const { project_id, score_threshold: chosen } = state;
+    const before = { ...state };
     Object.assign(state, value);
-    keepChosenThreshold(state, chosen, value, project_id, parts.slider);
+    keepChosenThreshold(state, before, value, parts.slider, trigger);
     renderButtons(parts, state);
     renderJob(parts, state);
     renderThreshold(parts, state);
-    if (state.score_threshold !== chosen)
+    if (state.score_threshold !== before.score_threshold)
       tell("threshold", { score_threshold: state.score_threshold });
   });
   window.setInterval(() => {
@@ -27,12 +27,22 @@ export function mount(context) {
   });
 }
 
+/** Save the chosen threshold: one at a time, so that of quick steps the last one wins. */
+function sendThreshold(state, trigger) {
+  state.sent = state.score_threshold;
+  trigger("threshold_changed", { ...place(state), score_threshold: state.sent });
+}
+
 /** What the user is choosing goes before an answer that was under way. */
-function keepChosenThreshold(state, chosen, value, projectId, slider) {
-  if (value.score_threshold === state.sent || value.refused || value.project_id !== projectId)
-    state.sent = null;
-  if (value.project_id === projectId && (state.sent !== null || slider.matches(":active")))
-    state.score_threshold = chosen;
+function keepChosenThreshold(state, before, value, slider, trigger) {
+  const settled = value.refused || value.project_id !== before.project_id;
+  const answered = value.score_threshold === state.sent;
+  if (settled || answered) state.sent = null;
+  if (settled || !(answered || state.sent !== null || slider.matches(":active"))) return;
+  state.score_threshold = before.score_threshold;
+  if (answered && before.score_threshold !== value.score_threshold && !slider.matches(":active")) {
+    sendThreshold(state, trigger);
+  }
 }
 
 function build(element, state, trigger) {
@@ -92,8 +102,7 @@ function build(element, state, trigger) {
     tell("threshold", { score_threshold: state.score_threshold });
   });
   slider.addEventListener("change", () => {
-    state.sent = state.score_threshold;
-    trigger("threshold_changed", { ...place(state), score_threshold: state.score_threshold });
+    if (state.sent === null) sendThreshold(state, trigger);
   });
   element.replaceChildren(
     h(
@@ -152,7 +161,7 @@ function renderButtons({ all, one, hint, download }, state) {
 }
 
 function missing(state) {
-  if (!state.images) return "";
+  if (!state.images) return "Add images, or open the example, to begin.";
   if (!state.marks) return "Mark an object you are looking for, on this or any other image.";
   if (!state.targets) return "No image is a target: switch “Target” on below a thumbnail.";
   return "";
