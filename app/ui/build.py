@@ -22,21 +22,27 @@ from app.ui.routes import media_routes
 MAX_UPLOAD = "256mb"
 HOUR = 3600
 
-STYLES = "\n".join(
-    f'<link rel="stylesheet" href="{panel.STATIC_URL}/{name}.css">'
-    for name in ("page", "controls", "panels")
-)
+PARTS = ((panel.STATIC_URL, panel.STATIC_DIR), (canvas.STATIC_URL, canvas.STATIC_DIR))
 
-# Applied before the first paint, or a dark page would flash white.
-HEAD = f"""
-{STYLES}
+
+def _head() -> str:
+    """Name what the page needs, so that the browser fetches it beside Gradio's own files."""
+    styles = [f"{panel.STATIC_URL}/{name}.css" for name in ("page", "controls", "panels")]
+    modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
+    lines = [f'<link rel="stylesheet" href="{url}">' for url in styles]
+    lines += [f'<link rel="modulepreload" href="{url}">' for url in sorted(modules)]
+    return "\n".join(lines) + THEME_SCRIPT
+
+
+# Runs before the first paint, or a dark page would flash white.
+THEME_SCRIPT = """
 <script>
   const chosen = localStorage.getItem("dinov-theme");
   const asked = new URL(location.href).searchParams;
-  if (chosen && !asked.has("__theme")) {{
+  if (chosen && !asked.has("__theme")) {
     asked.set("__theme", chosen);
     history.replaceState(null, "", "?" + asked);
-  }}
+  }
 </script>
 """
 
@@ -47,10 +53,7 @@ def build_app(studio: Studio) -> FastAPI:
     api.include_router(media_routes(studio))
     api.include_router(export_routes(studio))
     api.add_exception_handler(AppError, _tell_error)
-    for url, folder in (
-        (panel.STATIC_URL, panel.STATIC_DIR),
-        (canvas.STATIC_URL, canvas.STATIC_DIR),
-    ):
+    for url, folder in PARTS:
         api.mount(f"/{url}", _Versioned(directory=folder))
     gr.mount_gradio_app(
         api,
@@ -64,7 +67,7 @@ def build_app(studio: Studio) -> FastAPI:
         max_file_size=MAX_UPLOAD,
         favicon_path=str(Path(panel.STATIC_DIR) / "favicon.png"),
         theme=_theme(),
-        head=HEAD,
+        head=_head(),
     )
     return api
 

@@ -35,6 +35,8 @@ def bind(page: Page) -> None:
         return page.open(session, studio.open_example().id)
 
     def tell_status(_: Place, session: Session) -> Updates:
+        # The page asks once it is there: loading the model any earlier would have held it up.
+        studio.warm_up()
         return page.tell_status(session)
 
     page.on(page.projects.status_asked, tell_status, Place)
@@ -52,8 +54,6 @@ def open_at_load(page: Page, demo: gr.Blocks) -> None:
     def opened(session: Session, request: gr.Request) -> Updates:
         query = dict(request.query_params)
         image = query.get("image", "")
-        # From here on the model loads in the background; before, it would have held up the page.
-        page.studio.warm_up()
         return page.open(session, query.get("project"), int(image) if image.isdecimal() else None)
 
     demo.load(
