@@ -16,12 +16,17 @@ from tests.e2e.fake_predictor import ColourPredictor
 
 
 class StudioServer:
-    """The application with its data in ``data_dir``, running in a thread until stopped."""
+    """The application with its data in ``data_dir``, running in a thread until stopped.
 
-    def __init__(self, data_dir: Path, predictor: ColourPredictor | None = None) -> None:
-        self.predictor = predictor or ColourPredictor()
-        settings = Settings(data_dir=data_dir)
-        self.studio = Studio.open(settings, load_predictor=lambda: self.predictor)
+    It finds things by their colour, unless it is to use the checkpoint that ships with the project.
+    """
+
+    def __init__(self, data_dir: Path, *, with_weights: bool = False) -> None:
+        self.predictor = ColourPredictor()
+        self.studio = Studio.open(
+            Settings(data_dir=data_dir),
+            load_predictor=None if with_weights else lambda: self.predictor,
+        )
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(build_app(self.studio), log_level="critical")
