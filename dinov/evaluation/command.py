@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from dinov.checkpoints import LoadedCheckpoint, load_model
 from dinov.config import VARIANTS, LiteBackboneConfig
+from dinov.device import DEVICE_HELP
 from dinov.evaluation import report
 from dinov.evaluation.episodes import draw_episodes
 from dinov.evaluation.few_shot import evaluate
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--input-size", type=int, help="side in pixels (default: the checkpoint's own)")
     add("--seed", type=int, default=0, help="of the episodes (default: 0)")
-    add("--device", default="auto", help="auto or a PyTorch device name")
+    add("--device", default="auto", help=DEVICE_HELP)
 
 
 def run(args: argparse.Namespace) -> int:

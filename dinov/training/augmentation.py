@@ -48,9 +48,9 @@ class View:
 
 
 def draw_view(
-    size_hw: SizeHW, focus_yx: tuple[float, float], config: DataConfig, rng: np.random.Generator
+    size_hw: SizeHW, focus_yx: tuple[int, int], config: DataConfig, rng: np.random.Generator
 ) -> View:
-    """Choose scale, aspect ratio, flip, and a window that contains a point of the photo."""
+    """Choose scale, aspect ratio, flip, and a window that contains a pixel of the photo."""
     low, high = np.log(config.scale_range)
     scale = np.exp(rng.uniform(low, high)) * config.crop_size / max(size_hw)
     stretch = np.exp(rng.uniform(-1, 1) * np.log(config.aspect_jitter) / 2)
@@ -59,8 +59,8 @@ def draw_view(
         size_hw, focus_yx, (scale * stretch, scale / stretch), strict=True
     ):
         span = min(length, max(1, round(config.crop_size / factor)))
-        earliest = max(0, int(np.ceil(focus)) - span)
-        latest = min(length - span, int(focus))
+        earliest = max(0, focus + 1 - span)
+        latest = min(length - span, focus)
         start = int(rng.integers(earliest, latest + 1))
         spans.append(slice(start, start + span))
         sizes.append(int(np.clip(round(span * factor), 1, config.crop_size)))

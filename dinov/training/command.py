@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from dinov.device import resolve_device
+from dinov.device import DEVICE_HELP, resolve_device
 from dinov.training.config import PRESETS
 from dinov.training.datasets import read_folders
 from dinov.training.trainer import Trainer
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, help="at its highest")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
-    parser.add_argument("--device", default="auto", help="auto or a PyTorch device name")
+    parser.add_argument("--device", default="auto", help=DEVICE_HELP)
 
 
 def run(args: argparse.Namespace) -> int:

