@@ -13,6 +13,8 @@ from dinov.evaluation.methods import Method
 from dinov.evaluation.metrics import Coverage, Curve, mean_over_categories
 from dinov.types import PromptType
 
+_TOLERANCE = 0.005
+
 
 @dataclass
 class MethodResult:
@@ -24,9 +26,13 @@ class MethodResult:
     coverages: dict[PromptType, list[Coverage]] = field(default_factory=dict)
 
     def best_threshold(self) -> int:
-        """Number of the threshold with the best mean IoU over all prompt types."""
+        """Number of the highest threshold whose mean IoU over prompt types is nearly the best.
+
+        The curves are flat: of equally good thresholds the highest finds least where nothing is.
+        """
         curves = [self._mean_iou(kind, self._rows()) for kind in self.coverages]
-        return int(np.mean(curves, axis=0).argmax())
+        mean = np.mean(curves, axis=0)
+        return int(np.flatnonzero(mean >= mean.max() - _TOLERANCE)[-1])
 
     def iou(self, kind: PromptType, threshold: int, folder: str | None = None) -> float:
         """Mean over categories of the IoU, of one folder or all."""

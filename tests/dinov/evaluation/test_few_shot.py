@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dinov.checkpoints import save_model
+from dinov.config import VARIANTS
+from dinov.errors import InvalidDataset
+from dinov.evaluation import command, report
+from dinov.evaluation.episodes import Episode, draw_episodes
+from dinov.evaluation.few_shot import MethodResult, evaluate
+from dinov.evaluation.methods import CosineMethod, ForegroundMethod
+from dinov.evaluation.metrics import Coverage, Curve, map_coverage
+from dinov.images import read_rgb
+from dinov.model.build import build_model
+from dinov.training.datasets import read_folders
+from dinov.types import PromptType
+
+WriteFolder = Callable[..., Path]
+KINDS = [PromptType.MASK, PromptType.POINT]
+
+
+@pytest.fixture
+def episodes(write_folder: WriteFolder) -> list[Episode]:
+    folder = write_folder()
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+    return draw_episodes(train, val, shots=1, per_category=2, seed=0)
+
+
+class ColorMethod:
+    """Finds the pixels that look like the prompted ones."""
+
+    name = "color"
+    thresholds: Curve = np.array([0.1, 0.5, 0.9])
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        (reference,) = episode.references(kind)
+        marked = np.zeros(episode.target.size_hw, np.bool_)
+        sample, truth = episode.examples[0]
+        color = {"red": 0, "green": 1, "blue": 2}[truth.category]
+        assert reference.image.shape[:2] == sample.size_hw
+        pixels = read_rgb(episode.target.path).astype(int)
+        marked = pixels[..., color] - np.delete(pixels, color, axis=2).max(axis=2) > 50
+        return map_coverage(marked * 0.7, episode.truth(), self.thresholds)
+
+
+def test_episodes_pair_train_references_with_val_targets(episodes: list[Episode]) -> None:
+    present = [episode for episode in episodes if not episode.absent]
+    assert {episode.category for episode in present} == {"red", "blue", "green"}
+    assert sum(episode.category == "blue" for episode in present) == 2
+    for episode in episodes:
+        ((sample, truth),) = episode.examples
+        assert sample.path.name.startswith("train")
+        assert truth.category == episode.category
+        assert episode.target.path.name.startswith("val")
+        assert episode.truth().any() != episode.absent
+
+
+def test_absent_episodes_need_an_exhaustive_folder(write_folder: WriteFolder) -> None:
+    folder = write_folder(exhaustive="one object per image")
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+    assert not any(e.absent for e in draw_episodes(train, val, shots=1, per_category=2))
+
+
+def test_references_are_never_the_target(write_folder: WriteFolder) -> None:
+    val = read_folders([write_folder()], "val")
+    for episode in draw_episodes(val, val, shots=5, per_category=5):
+        assert all(sample.path != episode.target.path for sample, _ in episode.examples)
+
+
+def test_several_references_per_episode(write_folder: WriteFolder) -> None:
+    folder = write_folder()
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+    drawn = draw_episodes(train, val, shots=2, per_category=1)
+    counts = {episode.category: len(episode.references(PromptType.BOX)) for episode in drawn}
+    assert counts == {"red": 2, "blue": 2, "green": 1}
+
+
+def test_prompts_of_an_episode_are_the_same_at_every_call(episodes: list[Episode]) -> None:
+    first, again = (episodes[0].references(PromptType.SCRIBBLE)[0] for _ in range(2))
+    assert first.prompts == again.prompts
+
+
+def test_the_right_answer_scores_one_and_everything_scores_the_area(
+    episodes: list[Episode],
+) -> None:
+    right, everything = evaluate([ColorMethod(), ForegroundMethod()], episodes, KINDS)
+    best = right.best_threshold()
+    assert right.thresholds[best] in (0.1, 0.5)
+    assert right.iou(PromptType.POINT, best) == pytest.approx(1.0)
+    assert right.false_positive_area(best) == 0
+    assert right.iou(PromptType.POINT, 2) == 0
+    area = np.pi * 14**2 / 96**2
+    assert everything.iou(PromptType.MASK, 0) == pytest.approx(area, rel=0.05)
+    assert everything.false_positive_area(0) == 1
+
+
+def test_the_threshold_is_the_highest_that_costs_nearly_nothing() -> None:
+    result = MethodResult("any", np.array([0.1, 0.2, 0.3, 0.4]))
+    result.episodes = [Episode("f", "c", (), None, 0)]  # type: ignore[arg-type]
+    iou = np.array([0.500, 0.499, 0.496, 0.400])
+    result.coverages = {PromptType.MASK: [Coverage(iou, iou)]}
+    assert result.thresholds[result.best_threshold()] == 0.3
+
+
+def test_a_report_reads_as_json_and_as_tables(episodes: list[Episode], tmp_path: Path) -> None:
+    results = evaluate([ColorMethod(), ForegroundMethod()], episodes, KINDS)
+    as_json, as_text = report.write(
+        report.few_shot_report(results, {"shots": 1}), tmp_path / "out", "few_shot"
+    )
+    content = json.loads(as_json.read_text())
+    assert content["categories"] == 3
+    assert content["methods"][0]["folders"]["discs"]["point"] == pytest.approx(1.0)
+    assert content["methods"][0]["categories"]["mask"]["discs/red"] == pytest.approx(1.0)
+    text = as_text.read_text()
+    assert "| color | 1.000 | 1.000 | 0.500 | 0.0% |" in text
+    assert "| discs | 1.000 | 1.000 | 0.0" in text
+
+
+def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode]) -> None:
+    import torch
+
+    model = build_model(VARIANTS["lite"]).eval()
+    method = CosineMethod(model, input_size=96, device=torch.device("cpu"))
+    coverage = method.cover(episodes[0], PromptType.POINT)
+    assert coverage.iou.shape == method.thresholds.shape
+    assert (np.diff(coverage.area) <= 0).all()
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_the_command_writes_a_report(write_folder: WriteFolder, tmp_path: Path) -> None:
+    checkpoint = save_model(build_model(VARIANTS["tiny"]), tmp_path / "tiny.safetensors", {})
+    out = tmp_path / "out"
+    options = ["--checkpoint", str(checkpoint), "--data", str(write_folder()), "--output", str(out)]
+    args = parse("few-shot", *options, "--per-category", "1", "--prompts", "box", "--shots", "2")
+    assert command.run(args) == 0
+    content = json.loads((out / "few_shot_2.json").read_text())
+    assert [method["name"] for method in content["methods"]] == ["DINOv", "everything"]
+    assert content["setup"]["shots"] == 2
+
+
+def test_the_command_names_a_folder_without_data(tmp_path: Path) -> None:
+    args = parse("few-shot", "--data", str(tmp_path), "--output", str(tmp_path / "out"))
+    with pytest.raises(InvalidDataset, match=r"train\.json"):
+        command.run(args)
