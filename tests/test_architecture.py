@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
     "layer": {},
     "direction": {},
     "model": {},
+    "requirement": {"app/ui/exports.py": "starlette is part of what fastapi offers"},
     "door": {},
     "config": {},
     "cycle": {},
@@ -296,6 +300,22 @@ def test_the_model_reads_no_files() -> None:
         if any(is_inside(module, place) for place in NOT_IN_THE_MODEL)
     ]
     check("model", offences)
+
+
+def test_what_is_imported_is_installed() -> None:
+    requirements = re.findall(r"^[\w.-]+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    # What training starts from is asked for where it is missing: `dinov/training/imagenet.py`.
+    named = requirements + [re.split(r"[=<>~!]", entry)[0] for entry in groups["train"]]
+    distributions = packages_distributions()
+    offences = [
+        (source.name, f"{source.name} imports {package}, which requirements.txt does not name")
+        for source in CODE
+        for package in sorted({module.partition(".")[0] for module in imports_of(source)})
+        if package not in {"app", "dinov", *sys.stdlib_module_names}
+        and not set(distributions.get(package, [])) & set(named)
+    ]
+    check("requirement", offences)
 
 
 def test_the_app_meets_weights_at_one_door_only() -> None:
