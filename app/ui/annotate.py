@@ -64,14 +64,13 @@ def _bind_filmstrip(page: Page) -> None:
     studio = page.studio
 
     def add_files(event: FilesAdded, session: Session) -> Updates:
-        place = session.place or event
-        project_id = place.project_id or studio.create_project().id
+        project_id = page.project_of(event, session)
         sources = [(file.name, uploaded_file(file.path).read_bytes()) for file in event.files]
         report = studio.add_images(project_id, sources)
         if report.added and not studio.categories(project_id):
             studio.add_category(project_id, FIRST_CATEGORY)
         session.problems += report.problems
-        if place.image_id is None:
+        if (session.place or event).image_id is None:
             return page.open(session, project_id, report.added[0].id if report.added else None)
         return page.refresh(event, session)
 

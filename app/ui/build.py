@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -31,20 +32,7 @@ def _head() -> str:
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
     lines = [f'<link rel="stylesheet" href="{url}">' for url in styles]
     lines += [f'<link rel="modulepreload" href="{url}">' for url in sorted(modules)]
-    return "\n".join(lines) + THEME_SCRIPT
-
-
-# Runs before the first paint, or a dark page would flash white.
-THEME_SCRIPT = """
-<script>
-  const chosen = localStorage.getItem("dinov-theme");
-  const asked = new URL(location.href).searchParams;
-  if (chosen && !asked.has("__theme")) {
-    asked.set("__theme", chosen);
-    history.replaceState(null, "", "?" + asked);
-  }
-</script>
-"""
+    return "\n".join(lines)
 
 
 def build_app(studio: Studio) -> FastAPI:
@@ -74,6 +62,9 @@ def build_app(studio: Studio) -> FastAPI:
 
 def build_page(studio: Studio) -> gr.Blocks:
     """Create the page with its handlers and the public endpoints."""
+    # After every event Gradio would summarise all earlier ones, for a dashboard not shown here.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     demo = gr.Blocks(
         title=APP_TITLE,
         analytics_enabled=False,

@@ -34,7 +34,7 @@ def bind(page: Page) -> None:
     studio = page.studio
 
     def add(event: CategoryAdded, session: Session) -> Updates:
-        project_id = event.project_id or studio.create_project().id
+        project_id = page.project_of(event, session)
         studio.add_category(project_id, event.name)
         if event.project_id is None:
             return page.open(session, project_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -65,6 +66,7 @@ class Page:
 
     def __init__(self, studio: Studio, *, on_save: Callable[[PromptsEvent], int]) -> None:
         self.studio = studio
+        self._creating = threading.Lock()
         self.session = gr.State(Session())
         self.projects = panel(
             "projects",
@@ -153,6 +155,15 @@ class Page:
             self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
             self.categories, self.instances,
         ]  # fmt: skip
+
+    def project_of(self, event: Place, session: Session) -> str:
+        """Return the project the session works in; the first thing added begins one."""
+        with self._creating:
+            place = session.place or event
+            if place.project_id is None:
+                place = Place(project_id=self.studio.create_project().id)
+                session.place = place
+            return str(place.project_id)
 
     def open(
         self, session: Session, project_id: str | None, image_id: int | None = None

@@ -7,6 +7,7 @@ const ASK_AT_MOST = 40;
 
 export function mount(context) {
   const { element, trigger } = context;
+  applyChosenTheme();
   const root = h("div", { class: "st-header" });
   element.replaceChildren(root);
   let drawn = "";
@@ -201,10 +202,18 @@ function closeMenus(root) {
   for (const panel of root.querySelectorAll(":popover-open")) panel.hidePopover();
 }
 
+/** The theme chosen here earlier; without a choice Gradio follows the system. */
+function applyChosenTheme() {
+  const chosen = localStorage.getItem("dinov-theme");
+  const isAsked = new URLSearchParams(location.search).has("__theme");
+  if (chosen && !isAsked) document.body.classList.toggle("dark", chosen === "dark");
+}
+
 function themeButton() {
-  const isDark = () => document.body.classList.contains("dark");
+  const { classList } = document.body;
+  const isDark = () => classList.contains("dark");
   const button = iconButton(isDark() ? "sun" : "moon", "Light or dark", () => {
-    document.body.classList.toggle("dark");
+    classList.toggle("dark");
     localStorage.setItem("dinov-theme", isDark() ? "dark" : "light");
     button.replaceChildren(icon(isDark() ? "sun" : "moon"));
   });

@@ -11,15 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image as PillowImage
 
 from app.segmentation import Studio
-from app.settings import Settings
 from app.ui.build import build_app, build_page
-
-
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
-    studio = Studio.open(Settings(data_dir=tmp_path / "data"))
-    yield studio
-    studio.close()
 
 
 @pytest.fixture

@@ -1,24 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from PIL import Image as PillowImage
 
 from app.project import SCORE_FLOOR
 from app.segmentation import Studio
-from app.settings import Settings
 from app.ui import render
 from app.ui.snapshot import Snapshot
-
-
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
-    studio = Studio.open(Settings(data_dir=tmp_path / "data"))
-    yield studio
-    studio.close()
 
 
 def add_photos(studio: Studio, folder: Path, project_id: str, count: int) -> list[int]:
