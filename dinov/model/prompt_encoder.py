@@ -23,6 +23,9 @@ class PromptEncoder(nn.Module):
         self.content_tokens = nn.Embedding(1, dim)
         self.pos_embed = nn.Embedding(1, dim)
         self.layers = nn.ModuleList(MaskedCrossAttention(dim, heads) for _ in range(levels))
+        # Small, or what is the same for all prompts would drown what a prompt has seen.
+        for constant in (self.content_tokens, self.pos_embed):
+            nn.init.normal_(constant.weight, std=0.02)
 
     def forward(
         self, pyramid: FeaturePyramid, prompt_masks: Tensor, image_index: Tensor | None = None

@@ -59,6 +59,9 @@ class Queries(nn.Module):
         self.label_enc = nn.Embedding(2, dim)
         # The second row marks every query that is not generic; likewise.
         self.pb_embedding = nn.Embedding(2, dim)
+        # Small, or what all content queries share would drown what tells them apart.
+        for constant in (self.label_enc, self.pb_embedding):
+            nn.init.normal_(constant.weight, std=0.02)
 
     def generic(self, batch: int) -> QueryGroup:
         """The learned generic queries, the same for every image."""
