@@ -43,7 +43,9 @@ class TrainingConfig:
     """One run. ``variant`` names the architecture in ``dinov.config.VARIANTS``.
 
     The learning rate warms up linearly and then follows a cosine to zero over ``steps`` or
-    ``minutes``, whichever ends first; ``None`` means no such limit.
+    ``minutes``, whichever ends first; ``None`` means no such limit. ``backbone_factor`` and
+    ``projection_factor`` scale it for the backbone and for the projection in which queries and
+    categories are compared.
     """
 
     variant: str
@@ -55,6 +57,7 @@ class TrainingConfig:
     freeze_backbone: bool = False
     learning_rate: float = 1e-4
     backbone_factor: float = 0.1
+    projection_factor: float = 1.0
     weight_decay: float = 0.05
     max_grad_norm: float = 0.01
     warmup_steps: int = 100
@@ -78,6 +81,8 @@ PRESETS: dict[str, TrainingConfig] = {
         denoise_queries=32,
         freeze_backbone=True,
         learning_rate=6e-4,
+        # Logits grow with the square of the projection: at the full rate they never settle.
+        projection_factor=0.1,
         max_grad_norm=1.0,
         ema_decay=0.998,
         bfloat16=True,

@@ -38,6 +38,7 @@ _LOG_EVERY = 20
 _VALIDATION_EPISODES = 64
 _NO_DECAY = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d, nn.Embedding)
 _NO_DECAY_NAMES = ("relative_position_bias_table", "level_embed")
+_PROJECTIONS = ("class_embed_openset", "class_embed")
 
 
 class Trainer:
@@ -223,22 +224,26 @@ class Trainer:
 
 
 def make_optimizer(model: DINOv, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW with a smaller rate for the backbone, and no decay of norms and embeddings."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """AdamW with the rates of the config's factors, and no decay of norms and embeddings."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
                 decays = not isinstance(module, _NO_DECAY) and name not in _NO_DECAY_NAMES
-                key = (module_name.startswith("backbone"), decays)
-                groups.setdefault(key, []).append(parameter)
+                factor = 1.0
+                if module_name.startswith("backbone"):
+                    factor = config.backbone_factor
+                elif name in _PROJECTIONS:
+                    factor = config.projection_factor
+                groups.setdefault((factor, decays), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "base_lr": config.learning_rate * (config.backbone_factor if in_backbone else 1),
+                "base_lr": config.learning_rate * factor,
                 "weight_decay": config.weight_decay if decays else 0.0,
             }
-            for (in_backbone, decays), parameters in groups.items()
+            for (factor, decays), parameters in groups.items()
         ],
         lr=config.learning_rate,
     )
