@@ -108,11 +108,12 @@ def test_a_deleted_instance_stays_away_and_can_be_taken_back(
     studio.instances.first.get_by_label("Delete the instance").click()
     expect(studio.instances).to_have_count(2)
     expect(studio.card("three.png")).to_contain_text("2 found")
-    studio.page.get_by_role("button", name="Undo", exact=True).last.click()
+    studio.page.locator("#st-instances").get_by_role("button", name="Undo").click()
     expect(studio.instances).to_have_count(3)
 
     studio.instances.first.get_by_role("button").first.press("Delete")
     expect(studio.instances).to_have_count(2)
+    expect(studio.instances.first.get_by_role("button").first).to_be_focused()
     studio.segment_all()
     expect(studio.instances).to_have_count(2)
 

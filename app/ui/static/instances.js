@@ -4,52 +4,41 @@ import { follow, h, hear, iconButton, syncList, tell } from "./dom.js";
 export function mount(context) {
   const { element, trigger } = context;
   const state = { instances: null, hovered: null, selected: null, score_threshold: 0 };
-  const count = h("span", { class: "st-subtle" });
-  const note = h("p", { class: "st-hint" });
-  const list = h("ul", { class: "st-rows st-instances", "aria-label": "Instances on this image" });
-  const undo = h("div", { class: "st-undo", role: "status", hidden: true });
-  element.replaceChildren(
-    h(
-      "section",
-      { class: "st-panel", "aria-label": "Instances" },
-      h("header", { class: "st-panel-head" }, h("h2", {}, "Instances"), count),
-      note,
-      undo,
-      list,
-    ),
+  const parts = build(element, () =>
+    trigger("instance_restored", { ...place(state), instance_id: state.restorable }),
   );
+  const { list } = parts;
+  let rowToFocus = null;
 
-  const render = () => {
-    const rows = (state.instances ?? [])
-      .filter(({ status, score }) => status === "accepted" || score >= state.score_threshold)
-      .map((instance) => ({
-        ...instance,
-        lit: instance.id === state.hovered,
-        selected: instance.id === state.selected,
-      }));
-    count.textContent = state.instances === null ? "" : String(rows.length);
-    note.textContent = explain(state.instances, rows.length);
-    note.hidden = rows.length > 0;
-    syncList(list, rows, (instance) => row(instance, { remove, select }));
+  const remove = (instance, row) => {
+    // With the keyboard the next instance is at hand once this one is gone.
+    rowToFocus = row.contains(document.activeElement) ? [...list.children].indexOf(row) : null;
+    trigger("instance_removed", { ...place(state), instance_id: instance.id });
   };
   const select = (id) => {
     state.selected = state.selected === id ? null : id;
     tell("select", { instance_id: state.selected });
-    render();
+    light(list, state);
   };
-  const remove = (instance) =>
-    trigger("instance_removed", { ...place(), instance_id: instance.id });
-  const place = () => ({ project_id: state.project_id, image_id: state.image_id });
+  const render = () => {
+    const rows = (state.instances ?? []).filter(
+      ({ status, score }) => status === "accepted" || score >= state.score_threshold,
+    );
+    parts.count.textContent = state.instances === null ? "" : String(rows.length);
+    parts.note.textContent = explain(state.instances, rows.length);
+    parts.note.hidden = rows.length > 0;
+    parts.undo.hidden = state.restorable === null;
+    syncList(list, rows, (instance) => buildRow(instance, { remove, select }));
+    light(list, state);
+  };
 
   hear(element, "threshold", ({ score_threshold }) => {
     state.score_threshold = score_threshold;
     render();
   });
   hear(element, "hover", ({ instance_id }) => {
-    if (state.hovered !== instance_id) {
-      state.hovered = instance_id;
-      render();
-    }
+    state.hovered = instance_id;
+    light(list, state);
   });
   follow(context, (value) => {
     if (value.image_id !== state.image_id) Object.assign(state, { hovered: null, selected: null });
@@ -57,24 +46,40 @@ export function mount(context) {
     const score_threshold =
       value.project_id === state.project_id ? state.score_threshold : value.score_threshold;
     Object.assign(state, value, { score_threshold });
-    undo.hidden = state.restorable === null;
-    if (state.restorable !== null) {
-      undo.replaceChildren(
-        "Instance deleted.",
-        h(
-          "button",
-          {
-            type: "button",
-            class: "st-link",
-            onclick: () =>
-              trigger("instance_restored", { ...place(), instance_id: state.restorable }),
-          },
-          "Undo",
-        ),
-      );
-    }
     render();
+    if (rowToFocus !== null && state.restorable !== null) {
+      const row = list.children[Math.min(rowToFocus, list.children.length - 1)];
+      row?.querySelector(".st-row-main").focus();
+      rowToFocus = null;
+    }
   });
+}
+
+function build(element, restore) {
+  const count = h("span", { class: "st-subtle" });
+  const note = h("p", { class: "st-hint" });
+  const list = h("ul", { class: "st-rows st-instances", "aria-label": "Instances on this image" });
+  const undo = h(
+    "span",
+    { class: "st-undo", role: "status", hidden: true },
+    "Deleted.",
+    h("button", { type: "button", class: "st-link", onclick: restore }, "Undo"),
+  );
+  const spacer = h("span", { class: "st-spacer" });
+  element.replaceChildren(
+    h(
+      "section",
+      { class: "st-panel", "aria-label": "Instances" },
+      h("header", { class: "st-panel-head" }, h("h2", {}, "Instances"), count, spacer, undo),
+      note,
+      list,
+    ),
+  );
+  return { count, note, list, undo };
+}
+
+function place(state) {
+  return { project_id: state.project_id, image_id: state.image_id };
 }
 
 function explain(instances, shown) {
@@ -83,39 +88,51 @@ function explain(instances, shown) {
   return shown ? "" : "Every proposal is below the score threshold.";
 }
 
-function row(instance, { remove, select }) {
-  const percent = Math.round(instance.score * 100);
-  return h(
-    "li",
-    {
-      class: `st-row ${instance.lit ? "is-lit" : ""} ${instance.selected ? "is-active" : ""}`,
-      onpointerenter: () => tell("highlight", { instance_id: instance.id }),
-      onpointerleave: () => tell("highlight", { instance_id: null }),
-    },
-    h("span", { class: "st-dot", style: { "--dot": instance.color } }),
-    h(
-      "button",
-      {
-        type: "button",
-        class: "st-row-main",
-        "aria-pressed": String(instance.selected),
-        "data-focus": "main",
-        title: "Show on the image",
-        onclick: () => select(instance.id),
-        onfocus: () => tell("highlight", { instance_id: instance.id }),
-        onblur: () => tell("highlight", { instance_id: null }),
-        onkeydown: (event) => {
-          if (event.key === "Delete" || event.key === "Backspace") remove(instance);
-        },
-      },
-      h("span", { class: "st-row-name" }, instance.category),
-      h(
-        "span",
-        { class: "st-score", title: `Score ${instance.score.toFixed(2)}` },
-        h("span", { class: "st-score-bar", style: { "--score": `${percent}%` } }),
-        h("span", { class: "st-score-number" }, instance.score.toFixed(2)),
-      ),
-    ),
-    iconButton("trash", "Delete the instance", () => remove(instance)),
+/** Show which rows are pointed at and selected, without building any anew. */
+function light(list, { hovered, selected }) {
+  for (const row of list.children) {
+    const isSelected = row.dataset.key === String(selected);
+    row.classList.toggle("is-lit", row.dataset.key === String(hovered));
+    row.classList.toggle("is-active", isSelected);
+    row.querySelector(".st-row-main").setAttribute("aria-pressed", String(isSelected));
+  }
+}
+
+function buildRow(instance, { remove, select }) {
+  const highlight = () => tell("highlight", { instance_id: instance.id });
+  const release = () => tell("highlight", { instance_id: null });
+  const score = h(
+    "span",
+    { class: "st-score", title: `Score ${instance.score.toFixed(2)}` },
+    h("span", {
+      class: "st-score-bar",
+      style: { "--score": `${Math.round(instance.score * 100)}%` },
+    }),
+    h("span", { class: "st-score-number" }, instance.score.toFixed(2)),
   );
+  const main = h(
+    "button",
+    {
+      type: "button",
+      class: "st-row-main",
+      "data-focus": "main",
+      title: "Show on the image",
+      onclick: () => select(instance.id),
+      onfocus: highlight,
+      onblur: release,
+      onkeydown: (event) => {
+        if (event.key === "Delete" || event.key === "Backspace") remove(instance, row);
+      },
+    },
+    h("span", { class: "st-row-name" }, instance.category),
+    score,
+  );
+  const row = h(
+    "li",
+    { class: "st-row", onpointerenter: highlight, onpointerleave: release },
+    h("span", { class: "st-dot", style: { "--dot": instance.color } }),
+    main,
+    iconButton("trash", "Delete the instance", () => remove(instance, row)),
+  );
+  return row;
 }
