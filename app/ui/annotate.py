@@ -91,7 +91,7 @@ def _bind_filmstrip(page: Page) -> None:
         studio.remove_image(event.removed_id)
         return page.refresh(event, session)
 
-    page.on(page.filmstrip.files_added, add_files, FilesAdded, queue="uploads")
+    page.on(page.filmstrip.files_added, add_files, FilesAdded, uploads=True)
     page.on(page.filmstrip.problems_read, forget_problems, Place)
     page.on(page.filmstrip.image_opened, open_image, Place)
     page.on(page.filmstrip.role_changed, change_role, RoleChanged)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -37,20 +36,27 @@ class Place(BaseModel):
     image_id: int | None = None
 
 
-@dataclass
 class Session:
     """What one browser tab shows: ids and revisions only. Changed in place by the tab's handlers.
 
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
     ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
-    files that were left out, until the user has read it.
+    files that were left out, until the user has read it. Handlers of a tab take turns: uploads
+    among themselves, everything else likewise.
     """
 
-    place: Place | None = None
-    restorable: int | None = None
-    problems: list[str] = field(default_factory=list)
-    results_revs: dict[int, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.place: Place | None = None
+        self.restorable: int | None = None
+        self.problems: list[str] = []
+        self.results_revs: dict[int, int] = {}
+        self.turn = threading.Lock()
+        self.upload_turn = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        """Begin another tab: Gradio copies the initial value for each."""
+        return Session()
 
 
 EventT = TypeVar("EventT", bound=Place)
@@ -80,6 +86,7 @@ class Page:
             ),
         )
         self.address = panel("address")
+        self.notices = panel("notices")
         with gr.Row(elem_id="st-studio"):
             with gr.Column(elem_id="st-left"):
                 self.filmstrip = panel(
@@ -119,33 +126,40 @@ class Page:
         action: Callable[[EventT, Session], Updates],
         event_type: type[EventT],
         *,
-        queue: str = "page",
+        uploads: bool = False,
     ) -> None:
-        """Bind ``action`` to a panel's event; what goes wrong on purpose is told in words.
-
-        Events of one ``queue`` are handled in their order, one at a time: they take milliseconds,
-        and of two quick changes the second must win.
-        """
+        """Bind ``action`` to a panel's event; what goes wrong on purpose is told in words."""
 
         def handle(session: Session, evt: gr.EventData) -> Updates:
-            try:
-                return action(event_type.model_validate(evt._data), session) or gr.skip()
-            except (AppError, DinovError) as error:
-                gr.Warning(str(error), title="Not done", duration=8)
-            except ValidationError:
-                logger.exception("unreadable %s", event_type.__name__)
-                gr.Warning("The page is older than the server. Reload it.", title="Not done")
-            return self._take_back(session)
+            with session.upload_turn if uploads else session.turn:
+                try:
+                    event = event_type.model_validate(evt._data)
+                    return action(event, session) or gr.skip()
+                except (AppError, DinovError) as error:
+                    return self._take_back(session, str(error))
+                except ValidationError:
+                    logger.exception("unreadable %s", event_type.__name__)
+                    return self._take_back(session, "The page is older than the server. Reload it.")
 
+        self.bind(listener, handle, trigger_mode="multiple")
+
+    def bind(
+        self, listener: Callable[..., Any], handle: Callable[..., Updates], **how: Any
+    ) -> None:
+        """Bind a handler that may write to anything on the page.
+
+        Not through Gradio's queue: it loses the answer to an event that arrives while the stream
+        of an earlier one is closing (measured with gradio 6.31). Handlers take milliseconds; what
+        takes longer is a job.
+        """
         listener(
             handle,
             inputs=[self.session],
             outputs=self.outputs,
+            queue=False,
             show_progress="hidden",
-            trigger_mode="multiple",
-            concurrency_limit=1,
-            concurrency_id=queue,
             api_visibility="private",
+            **how,
         )
 
     @property
@@ -153,7 +167,7 @@ class Page:
         """Everything a handler may write to."""
         return [
             self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
-            self.categories, self.instances,
+            self.categories, self.instances, self.notices,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -214,13 +228,14 @@ class Page:
         """Say whether the model has been loaded meanwhile."""
         return {self.projects: self._project_bar(self._look(session))}
 
-    def _take_back(self, session: Session) -> Updates:
-        """Draw what is, where the page may show what was refused as done."""
+    def _take_back(self, session: Session, reason: str) -> Updates:
+        """Say what went wrong, and draw what is where the page may show it as done."""
         snapshot = self._look(session)
         return {
             **self._panels(snapshot, session),
             self.filmstrip: render.filmstrip(snapshot, session.problems, refused=True),
             self.runs: render.run_controls(snapshot, refused=True),
+            self.notices: render.notice(snapshot, reason),
         }
 
     def _look(self, session: Session) -> Snapshot:

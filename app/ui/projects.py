@@ -56,10 +56,4 @@ def open_at_load(page: Page, demo: gr.Blocks) -> None:
         image = query.get("image", "")
         return page.open(session, query.get("project"), int(image) if image.isdecimal() else None)
 
-    demo.load(
-        opened,
-        inputs=[page.session],
-        outputs=page.outputs,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    page.bind(demo.load, opened)

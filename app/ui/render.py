@@ -118,6 +118,11 @@ def welcome(snapshot: Snapshot) -> str:
     return _text(snapshot, show=not snapshot.images)
 
 
+def notice(snapshot: Snapshot, text: str) -> str:
+    """Tell the user something, for a while."""
+    return _text(snapshot, text=text)
+
+
 def address(snapshot: Snapshot) -> str:
     """Keep the address bar and the window title in step with what is open."""
     names = [snapshot.image.file_name] if snapshot.image else []

@@ -105,7 +105,7 @@ def test_a_category_name_that_is_taken_is_refused_in_words(
     field = studio.page.get_by_label("Name of a new category")
     field.fill(" boat ")
     field.press("Enter")
-    expect(studio.page.locator(".toast-body")).to_contain_text("boat")
+    expect(studio.page.get_by_role("alert").filter(has_text="boat")).to_be_visible()
     expect(studio.page.locator("#st-categories .st-row")).to_have_count(2)
 
 

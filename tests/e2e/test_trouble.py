@@ -149,3 +149,20 @@ def test_a_finger_marks_and_segments_on_a_phone(
     expect(studio.card("three.png")).to_contain_text("3 found")
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
+
+
+def test_an_image_opened_right_after_a_mark_was_made_always_opens(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio = StudioPage(page, studio_server.url)
+    names = ("three.png", "two.png")
+    studio.add_images(
+        draw(tmp_path / names[0], THREE_RED), draw(tmp_path / names[1], TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open(names[0])
+    studio.choose_tool("p")
+    for turn in range(8):
+        page.mouse.click(*studio.at(60 + 20 * turn, 60))
+        studio.open_image(names[(turn + 1) % 2])
+    expect(studio.card("three.png").locator(".st-badge-marks")).to_have_text("4")
+    expect(studio.card("two.png").locator(".st-badge-marks")).to_have_text("4")

@@ -8,39 +8,36 @@ const ASK_AT_MOST = 40;
 export function mount(context) {
   const { element, trigger } = context;
   applyChosenTheme();
-  const root = h("div", { class: "st-header" });
-  element.replaceChildren(root);
-  let drawn = "";
-  let nameNext = false;
-  let status = { loaded: false };
-  askUntilLoaded(
-    element,
-    () => status.loaded,
-    () => trigger("status_asked", {}),
-  );
+  const [projectSlot, statusSlot] = [h("span", { class: "st-project" }), h("span")];
+  element.replaceChildren(header(projectSlot, statusSlot));
+  const state = { drawn: [], nameNext: false, latest: { status: { loaded: false } } };
+  const ask = () => trigger("status_asked", {});
+  askUntilLoaded(element, () => state.latest.status.loaded, ask);
   follow(context, (value) => {
-    const text = JSON.stringify([value.project, value.projects, value.status]);
-    status = value.status;
-    if (text === drawn) return;
-    drawn = text;
-    closeMenus(root);
-    root.replaceChildren(
-      h(
-        "span",
-        { class: "st-brand" },
-        logo(),
-        h("span", { class: "st-brand-name" }, "DINOv Studio"),
-      ),
-      projectMenu(value, trigger, () => {
-        nameNext = true;
-      }),
-      h("span", { class: "st-spacer" }),
-      statusMenu(value.status),
-      themeButton(),
-    );
-    if (nameNext && value.project) root.querySelector(".st-rename").click();
-    nameNext = false;
+    state.latest = value;
+    // Only what looks different is drawn anew: a menu or a field may be open.
+    const drawn = [JSON.stringify(value.project), JSON.stringify(value.status)];
+    if (drawn[0] !== state.drawn[0]) {
+      projectSlot.replaceChildren(...projectMenu(state, trigger));
+      if (state.nameNext) projectSlot.querySelector(".st-rename")?.click();
+      state.nameNext = false;
+    }
+    if (drawn[1] !== state.drawn[1]) statusSlot.replaceChildren(statusMenu(value.status));
+    state.drawn = drawn;
   });
+}
+
+function header(projectSlot, statusSlot) {
+  const name = h("span", { class: "st-brand-name" }, "DINOv Studio");
+  return h(
+    "div",
+    { class: "st-header" },
+    h("span", { class: "st-brand" }, logo(), name),
+    projectSlot,
+    h("span", { class: "st-spacer" }),
+    statusSlot,
+    themeButton(),
+  );
 }
 
 function askUntilLoaded(element, isLoaded, ask) {
@@ -51,7 +48,9 @@ function askUntilLoaded(element, isLoaded, ask) {
   }, ASK_MS);
 }
 
-function projectMenu({ project, projects }, trigger, creating) {
+/** The open project's name, the menu behind it, and the pencil that renames it. */
+function projectMenu(state, trigger) {
+  const { project } = state.latest;
   const name = h("span", { class: "st-project-name" }, project?.name ?? "No project yet");
   const rename = () =>
     editInPlace(name, {
@@ -59,90 +58,62 @@ function projectMenu({ project, projects }, trigger, creating) {
       name: "Project name",
       save: (text) => trigger("project_renamed", { project_id: project.id, name: text }),
     });
+  const create = () => {
+    state.nameNext = true;
+    trigger("project_created", {});
+  };
+  const remove = async () => {
+    const sure = await confirmDialog({
+      title: `Delete “${project.name}”?`,
+      action: "Delete project",
+      text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
+    });
+    if (sure) trigger("project_deleted", { project_id: project.id });
+  };
+  const item = (children, act, attributes = {}) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "st-menu-item",
+        onclick: () => {
+          panel.hidePopover();
+          act();
+        },
+        ...attributes,
+      },
+      children,
+    );
+  const entry = ({ id, name: title, updated_at }) =>
+    item(
+      [
+        h("span", { class: "st-menu-text" }, title),
+        h("span", { class: "st-subtle" }, new Date(updated_at).toLocaleDateString()),
+      ],
+      () => trigger("project_opened", { project_id: id }),
+      { "aria-current": id === project?.id ? "true" : null },
+    );
   const { button, panel } = menu("st-projects", "Projects", [name, icon("chevron")], () => [
     h(
       "ul",
       { class: "st-menu-list" },
-      projects.map((other) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              type: "button",
-              class: "st-menu-item",
-              "aria-current": other.id === project?.id ? "true" : null,
-              onclick: () => {
-                panel.hidePopover();
-                trigger("project_opened", { project_id: other.id });
-              },
-            },
-            h("span", { class: "st-menu-text" }, other.name),
-            h("span", { class: "st-subtle" }, new Date(other.updated_at).toLocaleDateString()),
-          ),
-        ),
-      ),
+      state.latest.projects.map((other) => h("li", {}, entry(other))),
     ),
     h(
       "div",
       { class: "st-menu-actions" },
-      h(
-        "button",
-        {
-          type: "button",
-          class: "st-menu-item",
-          onclick: () => {
-            panel.hidePopover();
-            creating();
-            trigger("project_created", {});
-          },
-        },
-        icon("plus"),
-        "New project",
-      ),
-      h(
-        "button",
-        {
-          type: "button",
-          class: "st-menu-item",
-          onclick: () => {
-            panel.hidePopover();
-            trigger("example_opened", {});
-          },
-        },
-        icon("sparkle"),
-        "Open the example",
-      ),
+      item([icon("plus"), "New project"], create),
+      item([icon("sparkle"), "Open the example"], () => trigger("example_opened", {})),
       project &&
-        h(
-          "button",
-          {
-            type: "button",
-            class: "st-menu-item st-danger-text",
-            onclick: async () => {
-              panel.hidePopover();
-              const sure = await confirmDialog({
-                title: `Delete “${project.name}”?`,
-                action: "Delete project",
-                text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
-              });
-              if (sure) trigger("project_deleted", { project_id: project.id });
-            },
-          },
-          icon("trash"),
-          "Delete this project",
-        ),
+        item([icon("trash"), "Delete this project"], remove, {
+          class: "st-menu-item st-danger-text",
+        }),
     ),
   ]);
-  return h(
-    "div",
-    { class: "st-project" },
-    button,
-    panel,
-    project &&
-      iconButton("pencil", "Rename the project", rename, { class: "st-icon-button st-rename" }),
-  );
+  const pencil = iconButton("pencil", "Rename the project", rename, {
+    class: "st-icon-button st-rename",
+  });
+  return project ? [button, panel, pencil] : [button, panel];
 }
 
 function statusMenu(status) {
@@ -196,10 +167,6 @@ function menu(id, label, face, build) {
     panel.style.left = `${Math.max(8, Math.min(box.left, window.innerWidth - width - 8))}px`;
   });
   return { button, panel };
-}
-
-function closeMenus(root) {
-  for (const panel of root.querySelectorAll(":popover-open")) panel.hidePopover();
 }
 
 /** The theme chosen here earlier; without a choice Gradio follows the system. */
