@@ -154,3 +154,15 @@ def test_quick_steps_of_the_slider_are_all_counted(
     studio.page.wait_for_timeout(300)
     studio.page.reload()
     expect(slider).to_have_value(f"{before + 0.12:.2f}")
+
+
+def test_an_address_opens_its_own_image_and_not_the_one_looked_at_last(
+    studio: StudioPage, pictures: list[Path]
+) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.page.wait_for_url("**/?project=*&image=*")
+    bookmark = studio.page.url
+    studio.open_image("two.png")
+    studio.page.goto(bookmark)
+    studio.expect_open("three.png")
