@@ -116,9 +116,13 @@ test("after a conflict nothing is overwritten; reloading gives the local marks u
   saver.put(1, MARKS[1]);
   assert.equal(log.sent.length, 1);
   assert.equal(log.states.at(-1), "stale");
-  saver.discard(1);
+  saver.hold(1);
   assert.ok(!saver.isDirty);
+  saver.put(1, MARKS[1]);
+  assert.equal(log.sent.length, 1, "nothing is sent before the server's marks are here");
+  saver.release(1);
   saver.track(1, 15);
+  assert.equal(saver.unsaved(1), null);
   saver.put(1, MARKS[2]);
   assert.equal(log.sent[1].base_rev, 15);
 });

@@ -149,6 +149,7 @@ class Canvas {
     } else {
       this.pointer.abort();
       this.requestedFor = null;
+      this.saver.release(id);
       this.saver.track(id, rev);
       this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
     }
@@ -163,8 +164,7 @@ class Canvas {
   /** After a conflict: take the prompts that the server has. */
   reload() {
     const { id } = this.store.image;
-    this.saver.discard(id);
-    this.saver.revs.delete(id);
+    this.saver.hold(id);
     this.request(id);
   }
 

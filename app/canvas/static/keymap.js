@@ -30,6 +30,8 @@ export const SHORTCUTS = [
       { show: "Wheel, pinch", does: "zoom" },
       { show: "Space + drag", does: "move the image (also: middle button)" },
       { show: "F  +  −", does: "fit, zoom in, zoom out" },
+      { show: "Page Up", does: "image before" },
+      { show: "Page Down", does: "image after" },
       { show: "H", does: "show or hide found objects" },
       { show: "L", does: "labels" },
       { show: "?", does: "this sheet" },

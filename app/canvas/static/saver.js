@@ -21,6 +21,7 @@ export class Saver {
     this.revs = new Map();
     this.waiting = new Map();
     this.blocked = new Set();
+    this.held = new Set();
     this.busy = false;
     this.failures = 0;
     this.turn = 0;
@@ -51,15 +52,25 @@ export class Saver {
 
   /** Try everything again, now. */
   retry() {
-    this.blocked.clear();
+    this.blocked = new Set(this.held);
     this.failures = 0;
     this.pump();
   }
 
-  /** Give up unsaved prompts of an image: those on the server are taken instead. */
-  discard(imageId) {
+  /** Give up unsaved prompts of an image, and send none until the server's have come. */
+  hold(imageId) {
+    this.held.add(imageId);
+    this.blocked.add(imageId);
     this.waiting.delete(imageId);
+    this.revs.delete(imageId);
+    this.onState({ kind: "saving", message: "" });
+  }
+
+  /** The server's prompts of an image are here. If it was held, what was drawn meanwhile is gone. */
+  release(imageId) {
+    if (!this.held.delete(imageId)) return;
     this.blocked.delete(imageId);
+    this.waiting.delete(imageId);
     if (!this.isDirty) this.onState({ kind: "saved", message: "" });
   }
 
