@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dinov.model.dinov import BoxMaskPrediction, GenericPrediction, LayeredPrediction
 from dinov.training.config import LossWeights
@@ -26,14 +27,18 @@ class Criterion:
     assignment and pay for masks and boxes, except in the first layer. Every sum is divided by the
     number of true instances, for denoising times the groups.
 
-    Names: "label", "mask_bce", "mask_dice", "box_l1", "box_giou", then "_0" for the last layer or
-    "_{i+1}" for layer i, and "_dn" for the denoising part.
+    With ``duplicate_iou``, queries whose mask overlaps an instance that much share its label, too:
+    which of several equal masks is assigned is chance, and duplicates are suppressed later anyway.
+
+    Names: "label", "contrast" if it has a weight, "mask_bce", "mask_dice", "box_l1", "box_giou",
+    then "_0" for the last layer or "_{i+1}" for layer i, and "_dn" for the denoising part.
 
     Source: DINOv (arXiv 2311.13601), Mask DINO (arXiv 2206.02777).
     """
 
     weights: LossWeights
     mask_points: int
+    duplicate_iou: float | None = None
 
     def __call__(
         self, prediction: LayeredPrediction, truths: Sequence[Truth], uniform: UniformDraw
@@ -71,9 +76,22 @@ class Criterion:
             for b, truth in enumerate(truths)
         ]
         count = max(1, sum(len(truth) for truth in truths))
-        label = label_loss(logits, truths, assignment) / count
+        labelled = assignment
+        if self.duplicate_iou is not None:
+            labelled = [
+                with_duplicates(
+                    assignment[b],
+                    matcher.overlaps(masks[b].float(), truth, uniform),
+                    self.duplicate_iou,
+                )
+                for b, truth in enumerate(truths)
+            ]
+        losses = {"label": self.weights.label * label_loss(logits, truths, labelled) / count}
+        if self.weights.contrast:
+            contrast = contrast_loss(logits, truths, assignment) / count
+            losses["contrast"] = self.weights.contrast * contrast
         return {
-            "label": self.weights.label * label,
+            **losses,
             **self._shape_losses(boxes, masks, truths, assignment, count, uniform),
         }
 
@@ -118,6 +136,19 @@ class Criterion:
         }
 
 
+def with_duplicates(
+    pair: tuple[Tensor, Tensor], overlaps: Tensor, least_iou: float
+) -> tuple[Tensor, Tensor]:
+    """Add the unassigned queries that overlap an instance [Q, N] by ``least_iou`` or more."""
+    queries, numbers = pair
+    if overlaps.shape[1] == 0:
+        return pair
+    best, number = overlaps.max(1)
+    extra = best >= least_iou
+    extra[queries] = False
+    return torch.cat([queries, extra.nonzero().flatten()]), torch.cat([numbers, number[extra]])
+
+
 def label_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:
     """Sum of the focal loss over queries and categories [B, Q, K].
 
@@ -132,3 +163,19 @@ def label_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) 
         targets[b, queries[prompted], labels[prompted]] = 1
         counted[b, queries] = True
     return (focal_terms(logits, targets) * counted).sum()
+
+
+def contrast_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:
+    """Sum over assigned queries of the cross-entropy over the batch's categories [B, Q, K].
+
+    It tells categories apart from the first step on, whether or not objects are scored high yet.
+    """
+    rows, labels = [], []
+    for b, (queries, numbers) in enumerate(assignment):
+        prompted = truths[b].labels[numbers] >= 0
+        rows.append(logits[b, queries[prompted]])
+        labels.append(truths[b].labels[numbers][prompted])
+    chosen = torch.cat(rows)
+    if chosen.numel() == 0:
+        return logits.sum() * 0
+    return F.cross_entropy(chosen, torch.cat(labels), reduction="sum")

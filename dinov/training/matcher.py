@@ -98,6 +98,16 @@ class Matcher:
             + weights.label * label_costs(logits, truth.labels)
         )
 
+    @torch.no_grad()
+    def overlaps(self, mask_logits: Tensor, truth: Truth, uniform: UniformDraw) -> Tensor:
+        """IoU [Q, N] of masks [Q, h, w] with the true ones, estimated on random points."""
+        points = uniform((1, self.points, 2))
+        found = sample_points(mask_logits, points.expand(len(mask_logits), -1, -1)) > 0
+        true = sample_points(truth.masks, points.expand(len(truth), -1, -1)) >= 0.5
+        both = found.float() @ true.float().T
+        either = found.sum(1)[:, None] + true.sum(1)[None] - both
+        return both / either.clamp(min=1)
+
 
 def label_costs(logits: Tensor, labels: Tensor) -> Tensor:
     """Focal cost [Q, N] of giving a query [Q, K] a label [N]; 0 for instances without label."""

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 from torch import Tensor
 
 from dinov.model.dinov import BoxMaskPrediction, GenericPrediction, LayeredPrediction
 from dinov.training.config import LossWeights
-from dinov.training.criterion import Criterion, label_loss
+from dinov.training.criterion import (
+    Criterion,
+    contrast_loss,
+    label_loss,
+    with_duplicates,
+)
 from dinov.training.denoising import make_denoise_queries
 from dinov.training.matcher import Matcher, Truth
 
@@ -114,3 +122,43 @@ def test_denoising_keeps_boxes_near_and_inside() -> None:
     assert ((groups[..., :2] - truth.boxes_cxcywh[:, :2]).abs() <= 0.2 * size + 1e-6).all()
     assert ((groups[..., 2:] - size).abs() <= 0.4 * size + 1e-6).all()
     assert (groups[0] != groups[1]).any()
+
+
+def test_duplicates_of_an_instance_share_its_label() -> None:
+    pair = (torch.tensor([0]), torch.tensor([1]))
+    overlaps = torch.tensor([[0.0, 0.9], [0.7, 0.1], [0.5, 0.5], [0.1, 0.8]])
+    queries, numbers = with_duplicates(pair, overlaps, 0.6)
+    assert queries.tolist() == [0, 1, 3]
+    assert numbers.tolist() == [1, 0, 1]
+    assert with_duplicates(pair, torch.zeros(4, 0), 0.6) is pair
+
+
+def test_overlaps_are_the_iou_of_masks() -> None:
+    masks = torch.zeros(2, 32, 32)
+    masks[0, :, :16] = 1
+    masks[1, :, 8:] = 1
+    truth = Truth(torch.tensor([0]), torch.rand(1, 4), masks[:1], torch.tensor([True]))
+    overlaps = Matcher(LossWeights(), 4000).overlaps(masks * 20 - 10, truth, uniform)
+    assert overlaps[0, 0] > 0.97
+    assert 0.2 < overlaps[1, 0] < 0.3
+
+
+def test_contrast_compares_the_categories_of_prompted_matches_only() -> None:
+    logits = torch.zeros(1, 3, 2, requires_grad=True)
+    pair = (torch.tensor([0, 2]), torch.tensor([1, 0]))
+    truth = truth_of([-1, 1], [True, False])
+    loss = contrast_loss(logits, [truth], [pair])
+    assert loss.item() == pytest.approx(math.log(2))
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == [[0.5, -0.5], [0, 0], [0, 0]]
+    unprompted = truth_of([-1, -1], [])
+    assert contrast_loss(torch.zeros(1, 3, 0), [unprompted], [pair]) == 0
+
+
+def test_the_lite_recipe_adds_a_contrast_to_every_layer() -> None:
+    criterion = Criterion(LossWeights(contrast=2.0), 64, duplicate_iou=0.6)
+    layer = random_prediction(1, 10, 2)
+    losses = criterion(LayeredPrediction((layer, layer)), [truth_of([0, 1], [True] * 2)], uniform)
+    assert {"contrast_0", "contrast_1"} < set(losses)
+    torch.stack(list(losses.values())).sum().backward()
