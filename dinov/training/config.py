@@ -54,6 +54,7 @@ class TrainingConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     mask_points: int = 12544
     duplicate_iou: float | None = None
+    focal_alpha: float = 0.25
     denoise_queries: int = 100
     denoise_noise: float = 0.4
     freeze_backbone: bool = False
@@ -82,6 +83,8 @@ PRESETS: dict[str, TrainingConfig] = {
         mask_points=1024,
         # Queries learn one by one who answers for an object only in runs far longer than this.
         duplicate_iou=0.6,
+        # At the usual 0.25 the scores of a short run stay so low that a threshold is hard to set.
+        focal_alpha=0.5,
         denoise_queries=32,
         freeze_backbone=True,
         learning_rate=6e-4,

@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from dinov.model.dinov import BoxMaskPrediction, GenericPrediction, LayeredPrediction
 from dinov.training.config import LossWeights
-from dinov.training.losses import UniformDraw, box_losses, focal_terms, mask_losses
+from dinov.training.losses import (
+    FOCAL_ALPHA,
+    UniformDraw,
+    box_losses,
+    focal_terms,
+    mask_losses,
+)
 from dinov.training.matcher import Matcher, Truth
 
 Assignment = list[tuple[Tensor, Tensor]]
@@ -39,6 +45,7 @@ class Criterion:
     weights: LossWeights
     mask_points: int
     duplicate_iou: float | None = None
+    focal_alpha: float = FOCAL_ALPHA
 
     def __call__(
         self, prediction: LayeredPrediction, truths: Sequence[Truth], uniform: UniformDraw
@@ -86,7 +93,8 @@ class Criterion:
                 )
                 for b, truth in enumerate(truths)
             ]
-        losses = {"label": self.weights.label * label_loss(logits, truths, labelled) / count}
+        label = label_loss(logits, truths, labelled, self.focal_alpha) / count
+        losses = {"label": self.weights.label * label}
         if self.weights.contrast:
             contrast = contrast_loss(logits, truths, assignment) / count
             losses["contrast"] = self.weights.contrast * contrast
@@ -149,7 +157,12 @@ def with_duplicates(
     return torch.cat([queries, extra.nonzero().flatten()]), torch.cat([numbers, number[extra]])
 
 
-def label_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:
+def label_loss(
+    logits: Tensor,
+    truths: Sequence[Truth],
+    assignment: Assignment,
+    focal_alpha: float = FOCAL_ALPHA,
+) -> Tensor:
     """Sum of the focal loss over queries and categories [B, Q, K].
 
     Where a category is not known to be annotated in an image, only the queries assigned to an
@@ -162,7 +175,7 @@ def label_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) 
         prompted = labels >= 0
         targets[b, queries[prompted], labels[prompted]] = 1
         counted[b, queries] = True
-    return (focal_terms(logits, targets) * counted).sum()
+    return (focal_terms(logits, targets, focal_alpha) * counted).sum()
 
 
 def contrast_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:

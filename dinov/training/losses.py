@@ -49,13 +49,16 @@ def draw_uncertain_points(mask_logits: Tensor, count: int, uniform: UniformDraw)
     return torch.cat([chosen, uniform((n, count - uncertain, 2))], dim=1)
 
 
-def focal_terms(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sigmoid focal loss of every element (arXiv 1708.02002); same shape as ``logits``."""
+def focal_terms(logits: Tensor, targets: Tensor, alpha: float = FOCAL_ALPHA) -> Tensor:
+    """Sigmoid focal loss of every element (arXiv 1708.02002); same shape as ``logits``.
+
+    ``alpha`` weighs positives against negatives.
+    """
     probability = logits.sigmoid()
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     miss = probability + targets - 2 * probability * targets
-    alpha = FOCAL_ALPHA * targets + (1 - FOCAL_ALPHA) * (1 - targets)
-    return alpha * cross_entropy * miss**FOCAL_GAMMA
+    weight = alpha * targets + (1 - alpha) * (1 - targets)
+    return weight * cross_entropy * miss**FOCAL_GAMMA
 
 
 def mask_losses(

@@ -68,7 +68,9 @@ class Trainer:
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
-        self.criterion = Criterion(config.loss, config.mask_points, config.duplicate_iou)
+        self.criterion = Criterion(
+            config.loss, config.mask_points, config.duplicate_iou, config.focal_alpha
+        )
         self.sampler = EpisodeSampler(train, config.data, config.seed)
         self.validator = Validator(
             train, val, size=config.data.crop_size, episodes=_VALIDATION_EPISODES, seed=config.seed
