@@ -30,23 +30,33 @@ class MethodResult:
 
         The curves are flat: of equally good thresholds the highest finds least where nothing is.
         """
-        curves = [self._mean_iou(kind, self._rows()) for kind in self.coverages]
-        mean = np.mean(curves, axis=0)
+        mean = self.iou_curve()
         return int(np.flatnonzero(mean >= mean.max() - _TOLERANCE)[-1])
+
+    def iou_curve(self) -> Curve:
+        """Mean IoU over prompt types and categories at every threshold."""
+        curves = [self._mean_iou(kind, self._rows()) for kind in self.coverages]
+        curve: Curve = np.mean(curves, axis=0)
+        return curve
 
     def iou(self, kind: PromptType, threshold: int, folder: str | None = None) -> float:
         """Mean over categories of the IoU, of one folder or all."""
         return float(self._mean_iou(kind, self._rows(folder))[threshold])
 
-    def false_positive_area(self, threshold: int) -> float | None:
+    def false_positive_curve(self) -> Curve | None:
         """Mean share of the image found where the category is absent; None without such images."""
         shares = [
-            coverage.area[threshold]
+            coverage.area
             for coverages in self.coverages.values()
             for episode, coverage in zip(self.episodes, coverages, strict=True)
             if episode.absent
         ]
-        return float(np.mean(shares)) if shares else None
+        return np.asarray(np.mean(shares, axis=0)) if shares else None
+
+    def false_positive_area(self, threshold: int) -> float | None:
+        """Its value at one threshold."""
+        curve = self.false_positive_curve()
+        return None if curve is None else float(curve[threshold])
 
     def by_category(self, kind: PromptType, threshold: int) -> dict[tuple[str, str], float]:
         """Mean IoU of every (folder, category)."""

@@ -26,6 +26,7 @@ def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]
                 "name": result.name,
                 "score_threshold": float(result.thresholds[threshold]),
                 "false_positive_area": result.false_positive_area(threshold),
+                "curves": _curves(result),
                 "iou": {str(kind): result.iou(kind, threshold) for kind in result.coverages},
                 "folders": {
                     folder: {
@@ -86,6 +87,16 @@ def write(report: Mapping[str, Any], directory: Path, name: str) -> tuple[Path, 
     as_json.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
     as_text.write_text(to_markdown(report), encoding="utf-8")
     return as_json, as_text
+
+
+def _curves(result: MethodResult) -> dict[str, list[float]]:
+    """What each threshold would give, for choosing another one."""
+    absent = result.false_positive_curve()
+    return {
+        "score_threshold": result.thresholds.tolist(),
+        "iou": result.iou_curve().tolist(),
+        "false_positive_area": [] if absent is None else absent.tolist(),
+    }
 
 
 def _mean_cell(values: Mapping[str, float]) -> str:

@@ -79,7 +79,7 @@ PRESETS: dict[str, TrainingConfig] = {
         variant="lite",
         data=DataConfig(crop_size=256),
         # The focal loss alone hardly sees a wrong category before objects are scored high.
-        loss=LossWeights(contrast=2.0),
+        loss=LossWeights(contrast=4.0),
         mask_points=1024,
         # Queries learn one by one who answers for an object only in runs far longer than this.
         duplicate_iou=0.6,
@@ -91,7 +91,7 @@ PRESETS: dict[str, TrainingConfig] = {
         # Logits grow with the square of the projection: at the full rate they never settle.
         projection_factor=0.1,
         max_grad_norm=1.0,
-        ema_decay=0.997,
+        ema_decay=0.995,
         bfloat16=True,
         minutes=80,
     ),
