@@ -19,6 +19,9 @@ from dinov.types import Instance, Mask, Segmentation, SizeHW
 MASK_STRIDE = 4
 """Mask logits have one value per 4 x 4 pixels of the padded input."""
 
+SPECK_SHARE = 0.03
+"""Parts and holes smaller than this share of their mask are noise, not shape."""
+
 REFERENCE_DEMO_THRESHOLDS = (0.12, 0.08, 0.04, 1e-7)
 
 
@@ -82,7 +85,7 @@ def to_instances(
     transform: ImageTransform,
     *,
     score_threshold: float,
-    nms_threshold: float = 0.7,
+    nms_threshold: float = 0.5,
     max_instances: int = 300,
 ) -> Segmentation:
     """Choose the proposals worth showing and bring them to the original size.
@@ -109,13 +112,33 @@ def to_instances(
     for logits, score, k in zip(
         masks, scores[chosen].tolist(), column[chosen].tolist(), strict=True
     ):
-        mask = upsample_mask(logits, transform)
+        mask = upsample_mask(without_specks(logits), transform)
         if mask.any():
             rle = encode_rle(mask)
             instances.append(
                 Instance(category_ids[k], score, rle, rle_box_xyxy(rle), rle_area(rle))
             )
     return Segmentation(transform.original_hw, tuple(instances))
+
+
+def without_specks(logits: NDArray[np.float32], share: float = SPECK_SHARE) -> NDArray[np.float32]:
+    """Change the sign of small parts and small holes of a mask, [h, w] logits to [h, w].
+
+    Args:
+        logits: of one mask, positive inside.
+        share: of the mask's area, below which a part or a hole is small. Holes at the border stay.
+    """
+    inside = (logits > 0).astype(np.uint8)
+    least = share * int(inside.sum())
+    _, parts, part_stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+    # A frame joins everything outside that touches the border, so that it is no hole.
+    outside = np.pad(1 - inside, 1, constant_values=1)
+    _, holes, hole_stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    small_part = part_stats[:, cv2.CC_STAT_AREA] < least
+    small_hole = hole_stats[:, cv2.CC_STAT_AREA] < least
+    small_part[0] = small_hole[0] = False  # number 0 is whatever was not asked for
+    flipped = small_part[parts] | small_hole[holes][1:-1, 1:-1]
+    return np.where(flipped, -logits, logits)
 
 
 def upsample_mask(logits: NDArray[np.float32], transform: ImageTransform) -> Mask:

@@ -16,6 +16,7 @@ from dinov.postprocess import (
     suppress_duplicates,
     to_instances,
     upsample_mask,
+    without_specks,
 )
 
 
@@ -50,6 +51,30 @@ def test_the_window_never_cuts_a_mask(center: tuple[float, float]) -> None:
     near = upsample_mask(far.numpy(), transform)
     assert alone.any()
     assert ((alone | near) ^ both).mean() < 1e-3
+
+
+def test_specks_and_pinholes_go_but_real_parts_and_holes_stay() -> None:
+    logits = np.full((40, 60), -2.0, np.float32)
+    logits[5:35, 5:35] = 2  # the object, 900 pixels
+    logits[10:18, 45:55] = 2  # a part of 80
+    logits[25:27, 45:50] = 2  # a speck of 10
+    logits[10:18, 8:18] = -2  # a hole of 80
+    logits[25:28, 20:23] = -2  # a pinhole of 9
+    tidy = without_specks(logits) > 0
+    assert tidy[12, 50]
+    assert not tidy[25, 47]
+    assert not tidy[12, 12]
+    assert tidy[26, 21]
+    assert (tidy != (logits > 0)).sum() == 19
+
+
+def test_a_mask_of_one_pixel_is_no_speck_and_a_notch_at_the_border_is_no_hole() -> None:
+    one = np.full((8, 8), -1.0, np.float32)
+    one[3, 3] = 1
+    assert (without_specks(one) == one).all()
+    notched = np.full((20, 20), 1.0, np.float32)
+    notched[0, 7:9] = -1
+    assert (without_specks(notched) == notched).all()
 
 
 def test_an_empty_mask_stays_empty() -> None:
