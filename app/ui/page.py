@@ -42,7 +42,8 @@ class Session:
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
     ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
-    files that were left out, until the user has read it. Handlers of a tab take turns: uploads
+    files that were left out, until the user has read it; ``threshold_order`` numbers the choice of a
+    score threshold that was saved last. Handlers of a tab take turns: uploads
     among themselves, everything else likewise.
     """
 
@@ -50,6 +51,7 @@ class Session:
         self.place: Place | None = None
         self.restorable: int | None = None
         self.problems: list[str] = []
+        self.threshold_order = 0
         self.results_revs: dict[int, int] = {}
         self.turn = threading.Lock()
         self.upload_turn = threading.Lock()

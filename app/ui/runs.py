@@ -23,6 +23,7 @@ class ThresholdChanged(Place):
     """The score slider was let go."""
 
     score_threshold: float
+    order: int
 
 
 class InstanceChosen(Place):
@@ -52,7 +53,9 @@ def _bind_jobs(page: Page) -> None:
         return page.refresh(event, session)
 
     def change_threshold(event: ThresholdChanged, session: Session) -> Updates:
-        if event.project_id is not None:
+        # Requests may overtake each other; what the user chose last must stay.
+        if event.project_id is not None and event.order >= session.threshold_order:
+            session.threshold_order = event.order
             studio.set_score_threshold(event.project_id, event.score_threshold)
         return page.refresh(event, session)
 

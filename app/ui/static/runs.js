@@ -10,7 +10,7 @@ export function mount(context) {
   follow(context, (value) => {
     const before = { ...state };
     Object.assign(state, value);
-    keepChosenThreshold(state, before, value, parts.slider, trigger);
+    keepChosenThreshold(state, before, value, parts.slider);
     renderButtons(parts, state);
     renderJob(parts, state);
     renderThreshold(parts, state);
@@ -27,22 +27,20 @@ export function mount(context) {
   });
 }
 
-/** Save the chosen threshold: one at a time, so that of quick steps the last one wins. */
+/** Save the chosen threshold at once; the number lets the server ignore one that was overtaken. */
 function sendThreshold(state, trigger) {
   state.sent = state.score_threshold;
-  trigger("threshold_changed", { ...place(state), score_threshold: state.sent });
+  const order = Date.now();
+  trigger("threshold_changed", { ...place(state), score_threshold: state.sent, order });
 }
 
 /** What the user is choosing goes before an answer that was under way. */
-function keepChosenThreshold(state, before, value, slider, trigger) {
+function keepChosenThreshold(state, before, value, slider) {
   const settled = value.refused || value.project_id !== before.project_id;
   const answered = value.score_threshold === state.sent;
   if (settled || answered) state.sent = null;
-  if (settled || !(answered || state.sent !== null || slider.matches(":active"))) return;
-  state.score_threshold = before.score_threshold;
-  if (answered && before.score_threshold !== value.score_threshold && !slider.matches(":active")) {
-    sendThreshold(state, trigger);
-  }
+  if (!settled && (state.sent !== null || slider.matches(":active")))
+    state.score_threshold = before.score_threshold;
 }
 
 function build(element, state, trigger) {
@@ -101,9 +99,7 @@ function build(element, state, trigger) {
     renderThreshold(parts, state);
     tell("threshold", { score_threshold: state.score_threshold });
   });
-  slider.addEventListener("change", () => {
-    if (state.sent === null) sendThreshold(state, trigger);
-  });
+  slider.addEventListener("change", () => sendThreshold(state, trigger));
   element.replaceChildren(
     h(
       "section",
