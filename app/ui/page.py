@@ -42,9 +42,9 @@ class Session:
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
     ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
-    files that were left out, until the user has read it; ``threshold_order`` numbers the choice of a
-    score threshold that was saved last. Handlers of a tab take turns: uploads
-    among themselves, everything else likewise.
+    files that were left out, until the user has read it; ``threshold_order`` numbers the score
+    threshold that was saved last. Handlers of a tab take turns: uploads among themselves,
+    everything else likewise.
     """
 
     def __init__(self) -> None:
