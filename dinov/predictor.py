@@ -17,12 +17,14 @@ from dinov.errors import InvalidImage, InvalidPrompt
 from dinov.feature_cache import FeatureCache
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
-from dinov.model.dinov import DINOv, FeaturePyramid, Proposals
+from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
 from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
-from dinov.types import Image, Prompt, Reference, Segmentation
+from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
+from dinov.types import Image, Prompt, Reference, Referral, Segmentation
 
 DEFAULT_CACHE_BYTES = 1 << 30
+DEFAULT_REFER_OPTIONS = ReferOptions()
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Predictor:
         self._resize = config.resize
         self._model = model.to(self.device).eval()
         self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes // 2)
-        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes // 2)
+        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes * 3 // 8)
+        self._points: FeatureCache[PointProposals] = FeatureCache(cache_bytes // 8)
 
     @classmethod
     def from_checkpoint(
@@ -187,6 +190,55 @@ class Predictor:
             encoded.transform,
             score_threshold=self.score_threshold if score_threshold is None else score_threshold,
             max_instances=max_instances,
+        )
+
+    @torch.inference_mode()
+    def refer(
+        self,
+        image: Image,
+        bank: PromptBank,
+        *,
+        options: ReferOptions = DEFAULT_REFER_OPTIONS,
+        score_threshold: float = 0.0,
+        max_candidates: int = 1,
+    ) -> Referral:
+        """Find one particular object per category of the bank in an image (the refer task).
+
+        The prompts may lie on this very image or on others. What the points of the target propose
+        is kept: on a target seen before, changed prompts cost a decode of their own queries only.
+
+        Args:
+            image: [H, W, 3] uint8 RGB.
+            bank: made by ``embed_references``; each category stands for one object.
+            options: where proposals are made and which of them are compared.
+            score_threshold: lowest probability, among all proposals of the image, to report.
+            max_candidates: per object, the best ones.
+
+        Raises:
+            FingerprintMismatch: if the bank was made with another model or input size.
+            InvalidPrompt: if the bank holds no positive prompt.
+        """
+        bank.require(self.fingerprint)
+        embeddings = bank.concept_embeddings().to(self.device)
+        key = _content_key(image)
+        encoded = self._encode(image, key)
+        pyramid = encoded.pyramid
+
+        def compute() -> PointProposals:
+            points = self._model.decode_points(pyramid, grid=options.grid)
+            return take(points, surviving(points, pyramid.mask_features, options))
+
+        points = self._points.get_or_compute((key, options), compute)
+        prompts = self._model.decode_prompts(pyramid, embeddings)
+        scores = (prompts @ points.vectors.mT)[0].float()
+        return to_referral(
+            match_probabilities(scores, bank.category_ids, bank.negative_ids),
+            points,
+            pyramid.mask_features,
+            bank.category_ids,
+            encoded.transform,
+            score_threshold=score_threshold,
+            max_candidates=max_candidates,
         )
 
     def _encode(self, image: Image, key: str) -> EncodedImage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypedDict
@@ -100,3 +100,31 @@ class Segmentation:
 
     def __len__(self) -> int:
         return len(self.instances)
+
+
+@dataclass(frozen=True)
+class Referral:
+    """For each object looked for in one target the candidates, best first; none: not found.
+
+    An object is known by the ``category_id`` of its prompts; its candidates carry it, too.
+    """
+
+    size_hw: SizeHW
+    candidates: Mapping[int, tuple[Instance, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number, instances in self.candidates.items():
+            Segmentation(self.size_hw, instances)
+            scores = [instance.score for instance in instances]
+            if scores != sorted(scores, reverse=True):
+                raise ValueError(f"Expected the best candidate first, got the scores {scores}.")
+            others = {instance.category_id for instance in instances} - {number}
+            if others:
+                raise ValueError(f"Expected candidates of object {number}, got some of {others}.")
+
+    @property
+    def best(self) -> Segmentation:
+        """The best candidate of each object that was found, best score first."""
+        found = [instances[0] for instances in self.candidates.values() if instances]
+        found.sort(key=lambda instance: -instance.score)
+        return Segmentation(self.size_hw, tuple(found))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dinov.model.decoder import Decoder, LayerState
-from dinov.model.heads import Heads, predicted_boxes
+from dinov.model.heads import Heads, masks_of, predicted_boxes
 from dinov.model.pixel_decoder import FeaturePyramid, PixelDecoder
 from dinov.model.prompt_encoder import PromptEncoder
 from dinov.model.queries import (
@@ -20,7 +20,14 @@ from dinov.model.queries import (
     point_grid,
 )
 
-__all__ = ["DINOv", "DenoiseQueries", "FeaturePyramid", "GenericPrediction", "Proposals"]
+__all__ = [
+    "DINOv",
+    "DenoiseQueries",
+    "FeaturePyramid",
+    "GenericPrediction",
+    "PointProposals",
+    "Proposals",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,26 @@ class Proposals:
     def nbytes(self) -> int:
         """Memory of all its tensors."""
         return self.vectors.nbytes + self.boxes_cxcywh.nbytes + self.mask_logits.nbytes
+
+
+@dataclass(frozen=True)
+class PointProposals:
+    """What the point queries find in an image, whatever the prompts are.
+
+    Their masks are ``mask_vectors`` times the mask features: only those that can still win are
+    ever computed.
+    """
+
+    vectors: Tensor  # [B, Q, projection]
+    ious: Tensor  # [B, Q], expected IoU of each mask, raw
+    boxes_cxcywh: Tensor  # [B, Q, 4] in 0–1 of the padded input
+    mask_vectors: Tensor  # [B, Q, C]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all its tensors."""
+        tensors = (self.vectors, self.ious, self.boxes_cxcywh, self.mask_vectors)
+        return sum(tensor.nbytes for tensor in tensors)
 
 
 @dataclass(frozen=True)
@@ -168,6 +195,40 @@ class DINOv(nn.Module):
         """As ``decode_generic``, of every decoder layer, with denoising queries for training."""
         return self._generic(pyramid, category_embeddings, denoise, last_only=False)
 
+    def decode_points(self, pyramid: FeaturePyramid, *, grid: int = 20) -> PointProposals:
+        """Decode a grid of points alone: they do not depend on any prompt.
+
+        Args:
+            pyramid: the encoded targets, batch size B.
+            grid: points per side.
+
+        Returns:
+            Q = granularities * grid² proposals, those of one point consecutive.
+
+        Source: DINOv section 3.3, referring segmentation.
+        """
+        boxes = point_grid(grid, pyramid.padded_size_hw, pyramid.mask_features.device)
+        points = self.queries.points(boxes.expand(len(pyramid.mask_features), -1, -1))
+        state = self._decode(pyramid, [points])[-1]
+        z = self.decoder.norm(state.vectors)
+        return PointProposals(
+            self.heads.refer_vectors(z),
+            self.heads.ious(z),
+            # Boxes come from the twice normed queries here, unlike in the generic task.
+            predicted_boxes(self.decoder.bbox_embed(z), state.boxes_cxcywh),
+            self.heads.mask_vectors(z),
+        )
+
+    def decode_prompts(self, pyramid: FeaturePyramid, prompt_embeddings: Tensor) -> Tensor:
+        """Decode [K, C] prompt embeddings on a target for the refer task: [B, K, projection].
+
+        The match scores are ``prompts @ points.vectors.mT``.
+        """
+        content = self.queries.content(prompt_embeddings, len(pyramid.mask_features))
+        return self.heads.refer_vectors(
+            self.decoder.norm(self._decode(pyramid, [content])[-1].vectors)
+        )
+
     def decode_refer(
         self, pyramid: FeaturePyramid, prompt_embeddings: Tensor, *, grid: int = 20
     ) -> ReferPrediction:
@@ -183,22 +244,13 @@ class DINOv(nn.Module):
 
         Source: DINOv section 3.3, referring segmentation.
         """
-        batch = len(pyramid.mask_features)
-        boxes = point_grid(grid, pyramid.padded_size_hw, prompt_embeddings.device)
-        points = self.queries.points(boxes.expand(batch, -1, -1))
-        content = self.queries.content(prompt_embeddings, batch)
-        state = self._decode(pyramid, [points, content])[-1]
-        count = points.vectors.shape[1]
-        z = self.decoder.norm(state.vectors)
-        point_z, content_z = z[:, :count], z[:, count:]
-        scores = self.heads.refer_vectors(content_z) @ self.heads.refer_vectors(point_z).mT
-        # Boxes come from the twice normed queries here, unlike in the generic task.
-        delta = self.decoder.bbox_embed(point_z)
+        points = self.decode_points(pyramid, grid=grid)
+        prompts = self.decode_prompts(pyramid, prompt_embeddings)
         return ReferPrediction(
-            scores,
-            self.heads.ious(point_z),
-            predicted_boxes(delta, state.boxes_cxcywh[:, :count]),
-            self.heads.masks(point_z, pyramid.mask_features),
+            prompts @ points.vectors.mT,
+            points.ious,
+            points.boxes_cxcywh,
+            masks_of(points.mask_vectors, pyramid.mask_features),
         )
 
     def _generic(

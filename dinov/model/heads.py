@@ -31,11 +31,20 @@ class Heads(nn.Module):
 
     def masks(self, z: Tensor, mask_features: Tensor) -> Tensor:
         """[B, Q, C] queries and [B, C, h, w] mask features to [B, Q, h, w] logits."""
-        return torch.einsum("bqc,bchw->bqhw", self.mask_embed(z), mask_features)
+        return masks_of(self.mask_vectors(z), mask_features)
+
+    def mask_vectors(self, z: Tensor) -> Tensor:
+        """[B, Q, C] to [B, Q, C]: what the mask features are multiplied by."""
+        return self.mask_embed(z)
 
     def ious(self, z: Tensor) -> Tensor:
         """[B, Q, C] to [B, Q]: expected IoU of each proposal's mask, raw."""
         return self.iou_prediction_head(z).squeeze(-1)
+
+
+def masks_of(mask_vectors: Tensor, mask_features: Tensor) -> Tensor:
+    """[B, Q, C] mask vectors and [B, C, h, w] mask features to [B, Q, h, w] logits."""
+    return torch.einsum("bqc,bchw->bqhw", mask_vectors, mask_features)
 
 
 def predicted_boxes(delta: Tensor, boxes_cxcywh: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 
 from dinov.config import VARIANTS
 from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
+from dinov.masks import rle_iou
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
-from dinov.types import Image, Prompt, PromptType, Reference
+from dinov.refer import ReferOptions
+from dinov.types import Image, Prompt, PromptType, Reference, Referral
 
 
 def make_predictor(**options: Any) -> Predictor:
@@ -27,6 +30,7 @@ def photo(seed: int, height: int = 90, width: int = 120) -> Image:
 
 BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
 POINT = Prompt(2, PromptType.POINT, (100.0, 80.0))
+ANYTHING = ReferOptions(grid=4, iou_threshold=-1e9, min_area=0)
 
 
 def test_a_target_is_encoded_once_and_a_changed_prompt_costs_no_encoding() -> None:
@@ -75,6 +79,53 @@ def test_prompts_of_several_references_are_kept_apart_by_category_and_sign() -> 
     )
     assert {i: len(p) for i, p in bank.positives.items()} == {1: 2, 2: 1}
     assert {i: len(p) for i, p in bank.negatives.items()} == {1: 1}
+
+
+def all_alike(predictor: Predictor) -> Referral:
+    """Everything that refers to something on a photo, with random weights."""
+    bank = predictor.embed_references([Reference(photo(0), [BOX, POINT])])
+    return predictor.refer(photo(1), bank, options=ANYTHING, max_candidates=3)
+
+
+def test_one_object_is_found_on_another_photo_and_on_its_own() -> None:
+    predictor = make_predictor()
+    across = all_alike(predictor)
+    assert across.size_hw == (90, 120)
+    assert [len(across.candidates[i]) for i in (1, 2)] == [3, 3]
+    bank = predictor.embed_references([Reference(photo(1), [BOX, POINT])])
+    assert len(predictor.refer(photo(1), bank, options=ANYTHING).best) == 2
+
+
+def test_each_object_is_found_as_if_it_were_alone() -> None:
+    together = all_alike(make_predictor())
+    for prompt in (BOX, POINT):
+        predictor = make_predictor()
+        bank = predictor.embed_references([Reference(photo(0), [prompt])])
+        alone = predictor.refer(photo(1), bank, options=ANYTHING, max_candidates=3)
+        (found,) = alone.candidates.values()
+        for one, other in zip(found, together.candidates[prompt.category_id], strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-5)
+            assert rle_iou(one.rle, other.rle) > 0.99
+
+
+def test_what_points_propose_is_kept_for_a_target() -> None:
+    predictor = make_predictor()
+    decoded = []
+    decode = predictor._model.decode_points
+    predictor._model.decode_points = lambda *a, **k: decoded.append(1) or decode(*a, **k)  # type: ignore[assignment, func-returns-value]
+    all_alike(predictor)
+    all_alike(predictor)
+    assert len(decoded) == 1
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    predictor.refer(photo(1), bank, options=replace(ANYTHING, grid=5))
+    assert len(decoded) == 2
+
+
+def test_no_proposal_survives_impossible_options() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX, POINT])])
+    referral = predictor.refer(photo(1), bank, options=ReferOptions(grid=4, iou_threshold=1e9))
+    assert referral.candidates == {1: (), 2: ()}
 
 
 def test_references_without_a_positive_prompt_are_refused() -> None:
