@@ -60,6 +60,8 @@ class Decoder(nn.Module):
         box_logits: Tensor,
         allowed: Tensor | None,
         levels: Sequence[Tensor],
+        *,
+        block: int | None = None,
     ) -> list[LayerState]:
         """Decode queries on an image.
 
@@ -68,6 +70,8 @@ class Decoder(nn.Module):
             box_logits: [B, Q, 4] cxcywh before the sigmoid.
             allowed: [Q, Q] bool self-attention mask, or None for free sight.
             levels: [B, C, h, w] maps, highest resolution first.
+            block: so many consecutive queries see each other and no others; ``allowed`` is not
+                needed then.
 
         Returns:
             One state per layer, first to last.
@@ -80,7 +84,7 @@ class Decoder(nn.Module):
         states = []
         for layer in self.layers:
             position = self.ref_point_head(box_position_code(reference, vectors.shape[-1]))
-            vectors = layer(vectors, position, reference, memory, sizes_hw, allowed)
+            vectors = layer(vectors, position, reference, memory, sizes_hw, allowed, block)
             states.append(LayerState(self.norm(vectors), boxes))
             boxes = (self.bbox_embed(vectors) + inverse_sigmoid(reference)).sigmoid()
             reference = boxes.detach()
@@ -110,10 +114,16 @@ class DecoderLayer(nn.Module):
         memory: Tensor,
         sizes_hw: Sequence[tuple[int, int]],
         allowed: Tensor | None,
+        block: int | None,
     ) -> Tensor:
         """[B, Q, C] queries with [B, Q, C] position codes to [B, Q, C]."""
         where = q + position
-        q = self.norm2(q + self.self_attn(where, where, q, allowed))
+        if block is None:
+            seen = self.self_attn(where, where, q, allowed)
+        else:  # every block is a row of a batch of its own
+            apart = where.reshape(-1, block, where.shape[-1])
+            seen = self.self_attn(apart, apart, q.reshape(apart.shape)).view(q.shape)
+        q = self.norm2(q + seen)
         q = self.norm1(q + self.cross_attn(q + position, boxes_cxcywh, memory, sizes_hw))
         return self.norm3(q + self.linear2(F.relu(self.linear1(q))))
 

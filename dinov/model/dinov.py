@@ -165,10 +165,7 @@ class DINOv(nn.Module):
         """
         if not self.content_independent:
             raise ValueError("Categories of this model depend on proposals: use decode_generic.")
-        content = self.queries.content(category_embeddings, len(pyramid.mask_features))
-        return self.heads.generic_vectors(
-            self.decoder.norm(self._decode(pyramid, [content])[-1].vectors)
-        )
+        return self.heads.generic_vectors(self._decode_content(pyramid, category_embeddings))
 
     def decode_generic(
         self, pyramid: FeaturePyramid, category_embeddings: Tensor
@@ -209,7 +206,8 @@ class DINOv(nn.Module):
         """
         boxes = point_grid(grid, pyramid.padded_size_hw, pyramid.mask_features.device)
         points = self.queries.points(boxes.expand(len(pyramid.mask_features), -1, -1))
-        state = self._decode(pyramid, [points])[-1]
+        # Nobody else sees the queries of a point: no mask of all by all is needed.
+        state = self._decode_apart(pyramid, points, self.queries.granularities)
         z = self.decoder.norm(state.vectors)
         return PointProposals(
             self.heads.refer_vectors(z),
@@ -224,10 +222,7 @@ class DINOv(nn.Module):
 
         The match scores are ``prompts @ points.vectors.mT``.
         """
-        content = self.queries.content(prompt_embeddings, len(pyramid.mask_features))
-        return self.heads.refer_vectors(
-            self.decoder.norm(self._decode(pyramid, [content])[-1].vectors)
-        )
+        return self.heads.refer_vectors(self._decode_content(pyramid, prompt_embeddings))
 
     def decode_refer(
         self, pyramid: FeaturePyramid, prompt_embeddings: Tensor, *, grid: int = 20
@@ -281,6 +276,14 @@ class DINOv(nn.Module):
             if denoise is not None:
                 denoised.append(BoxMaskPrediction(boxes[:, :first], masks[:, :first]))
         return LayeredPrediction(tuple(layers), tuple(denoised))
+
+    def _decode_content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:
+        content = self.queries.content(embeddings, len(pyramid.mask_features))
+        return self.decoder.norm(self._decode_apart(pyramid, content, block=1).vectors)
+
+    def _decode_apart(self, pyramid: FeaturePyramid, group: QueryGroup, block: int) -> LayerState:
+        run: Callable[..., list[LayerState]] = self.decoder
+        return run(group.vectors, group.box_logits, None, pyramid.levels, block=block)[-1]
 
     def _decode(self, pyramid: FeaturePyramid, groups: list[QueryGroup]) -> list[LayerState]:
         allowed = attention_allowed(groups, content_independent=self.content_independent)

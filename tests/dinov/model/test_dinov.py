@@ -9,7 +9,9 @@ from torch import Tensor
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
 from dinov.model.dinov import DenoiseQueries, DINOv, FeaturePyramid
+from dinov.model.heads import masks_of
 from dinov.model.prompt_encoder import mean_per_category
+from dinov.model.queries import attention_allowed, point_grid
 
 HEIGHT, WIDTH = 96, 128
 
@@ -107,6 +109,8 @@ def test_another_category_leaves_scores_boxes_and_masks_alone(
 def test_no_category_is_a_valid_question(model: DINOv, pyramid: FeaturePyramid) -> None:
     none = embeddings_of(model, pyramid)[:0]
     assert model.decode_generic(pyramid, none).logits.shape[-1] == 0
+    assert model.decode_categories(pyramid, none).shape[1] == 0
+    assert model.decode_refer(pyramid, none, grid=2).match_scores.shape == (2, 0, 24)
 
 
 @torch.inference_mode()
@@ -146,6 +150,37 @@ def test_a_group_of_denoising_queries_is_blind_to_the_others(
     )
     torch.testing.assert_close(a.boxes_cxcywh[:, :2], b.boxes_cxcywh[:, :2], atol=1e-5, rtol=1e-4)
     assert not torch.allclose(a.boxes_cxcywh[:, 2:], b.boxes_cxcywh[:, 2:])
+
+
+@torch.inference_mode()
+def test_points_decoded_apart_equal_all_queries_under_one_attention_mask(
+    model: DINOv, pyramid: FeaturePyramid
+) -> None:
+    embeddings = embeddings_of(model, pyramid)
+    boxes = point_grid(4, pyramid.padded_size_hw, embeddings.device).expand(2, -1, -1)
+    groups = [model.queries.points(boxes), model.queries.content(embeddings, 2)]
+    vectors, box_logits = (
+        torch.cat([getattr(group, name) for group in groups], dim=1)
+        for name in ("vectors", "box_logits")
+    )
+    allowed = attention_allowed(groups, content_independent=True)
+    state = model.decoder(vectors, box_logits, allowed, pyramid.levels)[-1]
+    refer_vectors = model.heads.refer_vectors(model.decoder.norm(state.vectors))
+    points = model.decode_points(pyramid, grid=4)
+    prompts = model.decode_prompts(pyramid, embeddings)
+    torch.testing.assert_close(points.vectors, refer_vectors[:, :96], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(prompts, refer_vectors[:, 96:], atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_masks_of_chosen_points_are_those_of_all(model: DINOv, pyramid: FeaturePyramid) -> None:
+    embeddings = embeddings_of(model, pyramid)
+    everything = model.decode_refer(pyramid, embeddings, grid=3)
+    points = model.decode_points(pyramid, grid=3)
+    chosen = torch.tensor([50, 0, 17])
+    masks = masks_of(points.mask_vectors[:, chosen], pyramid.mask_features)
+    torch.testing.assert_close(masks, everything.mask_logits[:, chosen], atol=1e-4, rtol=1e-4)
+    assert points.nbytes > points.vectors.nbytes
 
 
 @torch.inference_mode()
