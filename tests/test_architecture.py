@@ -65,7 +65,7 @@ LAYERS = (
     ("dinov.benchmark", "dinov.evaluation"),
     ("dinov.training",),
     ("dinov.predictor",),
-    ("dinov.refer",),
+    ("dinov.convert", "dinov.dense", "dinov.refer"),
     ("dinov.checkpoints", "dinov.postprocess", "dinov.prompt_bank"),
     ("dinov.model",),
     ("dinov.coco", "dinov.references"),

@@ -24,7 +24,8 @@ class SwinTransformer(nn.Module):
         super().__init__()
         self.channels = tuple(embed_dim * 2**i for i in range(len(depths)))
         self.patch_embed = PatchEmbed(embed_dim)
-        drop_rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        # On the CPU even where the model is laid out without memory: these are read at once.
+        steps = torch.linspace(0, drop_path_rate, sum(depths), device="cpu")
         self.layers = nn.ModuleList(
             SwinStage(
                 dim,
@@ -34,7 +35,7 @@ class SwinTransformer(nn.Module):
                 downsample=i < len(depths) - 1,
             )
             for i, (dim, heads, rates) in enumerate(
-                zip(self.channels, num_heads, drop_rates, strict=True)
+                zip(self.channels, num_heads, steps.split(list(depths)), strict=True)
             )
         )
         for i, dim in enumerate(self.channels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -116,3 +117,16 @@ class Parity:
         error, _ = self.golden.compare(name, value)
         limit = atol * value.numel() if value.dtype == torch.bool else atol
         assert error <= limit, f"{name}: off by {error:.2e}, allowed {limit:.2e}"
+
+    def check_order(self, name: str, scores: Tensor, atol: float) -> None:
+        """The recorded indices rank these scores, best first; near ties may swap."""
+        order = self.golden.stored(name)
+        assert sorted(order.tolist()) == list(range(len(scores)))
+        ranked = scores[order]
+        assert bool((ranked[1:] <= ranked[:-1] + atol).all()), f"{name}: another order"
+
+    def recorded(self, pattern: str, values: Sequence[str]) -> list[str]:
+        """Those of the values whose tensor is in the archive; some archives hold fewer."""
+        found = [value for value in values if pattern.format(value) in self.golden.index]
+        assert found, f"{pattern} is not in the archive"
+        return found
