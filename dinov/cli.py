@@ -331,6 +331,7 @@ COMMANDS: dict[str, Command] = {
     "segment": Command(
         "Segment targets by the prompts on reference images.", _add_segment_arguments, _run_segment
     ),
+    "convert": _deferred("Write a checkpoint as a safetensors file.", "dinov.convert"),
     "train": _deferred("Train a model.", "dinov.training.command"),
     "evaluate": _deferred("Measure a checkpoint.", "dinov.evaluation.command"),
     "benchmark": _deferred("Measure the speed on this machine.", "dinov.benchmark"),

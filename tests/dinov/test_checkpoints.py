@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dinov.checkpoints import load_model, save_model
-from dinov.config import VARIANTS, recognise_variant
+from dinov.checkpoints import convert, load_model, save_model
+from dinov.config import VARIANTS
 from dinov.download import sha256_of
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointMissing
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
-from dinov.upstream import our_name
 from tests.parity.archive import Parity
 
 
@@ -209,8 +208,65 @@ def test_official_names_load(name: str, shared_dir: Path, tmp_path: Path) -> Non
         load_model(saved(tmp_path, weights))
 
 
-@pytest.mark.parametrize(("name", "variant"), [("swinT", "swin-t"), ("swinL", "swin-l")])
-def test_official_variants_are_recognised(name: str, variant: str, shared_dir: Path) -> None:
-    manifest = Parity(name, shared_dir / "parity").manifest
-    shapes = {our_name(key): tuple(entry["shape"]) for key, entry in manifest.items()}
-    assert recognise_variant(shapes) == variant
+@pytest.mark.parametrize("change", ["missing", "unexpected", "reshaped", "cut off"])
+def test_a_wrong_official_file_is_told(change: str, shared_dir: Path, tmp_path: Path) -> None:
+    official = Parity("tiny", shared_dir / "parity").official_state_dict(
+        build_model(VARIANTS["tiny"])
+    )
+    head = "sem_seg_head.predictor."
+    if change == "missing":
+        del official[f"{head}class_embed"]
+    elif change == "unexpected":
+        official[f"{head}clip_head.weight"] = torch.zeros(2)
+    elif change == "reshaped":
+        official[f"{head}pb_embedding.weight"] = torch.zeros(3, 64)
+    path = saved(tmp_path, {"model": {f"model.{key}": value for key, value in official.items()}})
+    if change == "cut off":
+        path.write_bytes(path.read_bytes()[:-1000])
+    message = {
+        "missing": r"1 tensors missing: heads\.class_embed\.",
+        "unexpected": r"1 tensors unexpected: heads\.clip_head\.weight\.",
+        "reshaped": r"queries\.pb_embedding\.weight \(expected \[2, 64\], got \[3, 64\]\)",
+        "cut off": "damaged",
+    }[change]
+    error = CheckpointCorrupt if change == "cut off" else CheckpointMismatch
+    with pytest.raises(error, match=message):
+        load_model(path)
+
+
+def test_a_converted_checkpoint_is_the_same_to_the_last_bit(tiny: DINOv, tmp_path: Path) -> None:
+    source = saved(tmp_path, {"model": tiny.state_dict(), "optimizer": {"state": {}}})
+    converted = convert(source, tmp_path / "new/tiny.safetensors")
+    again = load_model(convert(converted, tmp_path / "again.safetensors"))
+    for loaded in (load_model(converted), again):
+        assert_same(loaded.model, tiny.state_dict())
+        assert loaded.sha256 == sha256_of(source)
+    source.unlink()
+    assert_same(again.model, tiny.state_dict())
+
+
+def test_what_a_trained_checkpoint_says_of_itself_is_kept(tiny: DINOv, tmp_path: Path) -> None:
+    source = save_model(tiny, tmp_path / "half.safetensors", {"score_threshold": "0.3"})
+    loaded = load_model(convert(source, tmp_path / "full.safetensors"))
+    assert loaded.metadata["score_threshold"] == "0.3"
+    assert_same(loaded.model, load_model(source).model.state_dict())
+
+
+def test_only_safetensors_are_written(tiny: DINOv, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointMismatch, match=r"must end with \.safetensors"):
+        convert(saved(tmp_path, tiny.state_dict()), tmp_path / "new.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_changing_loaded_weights_leaves_the_file_alone(
+    tiny: DINOv, tmp_path: Path, suffix: str
+) -> None:
+    source = saved(tmp_path, tiny.state_dict())
+    path = convert(source, tmp_path / "x.safetensors") if suffix == ".safetensors" else source
+    before = path.read_bytes()
+    model = load_model(path).model
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    assert path.read_bytes() == before

@@ -257,6 +257,15 @@ def test_download_verifies_what_is_there(
     assert "holds 'tiny', not 'swin-t'" in capsys.readouterr().err
 
 
+def test_convert_writes_safetensors(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new.safetensors"
+    assert cli.main(["convert", str(checkpoint), "--output", str(output)]) == 0
+    assert "new.safetensors: tiny" in capsys.readouterr().out
+    assert output.is_file()
+
+
 def test_help_comes_without_loading_torch() -> None:
     probe = (
         "import sys, dinov.cli\n"
