@@ -207,15 +207,7 @@ class DINOv(nn.Module):
         boxes = point_grid(grid, pyramid.padded_size_hw, pyramid.mask_features.device)
         points = self.queries.points(boxes.expand(len(pyramid.mask_features), -1, -1))
         # Nobody else sees the queries of a point: no mask of all by all is needed.
-        state = self._decode_apart(pyramid, points, self.queries.granularities)
-        z = self.decoder.norm(state.vectors)
-        return PointProposals(
-            self.heads.refer_vectors(z),
-            self.heads.ious(z),
-            # Boxes come from the twice normed queries here, unlike in the generic task.
-            predicted_boxes(self.decoder.bbox_embed(z), state.boxes_cxcywh),
-            self.heads.mask_vectors(z),
-        )
+        return self._points(self._decode_apart(pyramid, points, self.queries.granularities))
 
     def decode_prompts(self, pyramid: FeaturePyramid, prompt_embeddings: Tensor) -> Tensor:
         """Decode [K, C] prompt embeddings on a target for the refer task: [B, K, projection].
@@ -240,13 +232,28 @@ class DINOv(nn.Module):
         Source: DINOv section 3.3, referring segmentation.
         """
         points = self.decode_points(pyramid, grid=grid)
-        prompts = self.decode_prompts(pyramid, prompt_embeddings)
-        return ReferPrediction(
-            prompts @ points.vectors.mT,
-            points.ious,
-            points.boxes_cxcywh,
-            masks_of(points.mask_vectors, pyramid.mask_features),
-        )
+        return _compare(points, self.decode_prompts(pyramid, prompt_embeddings), pyramid)
+
+    def decode_refer_layers(
+        self, pyramid: FeaturePyramid, prompt_embeddings: Tensor, points_cxcywh: Tensor
+    ) -> tuple[ReferPrediction, ...]:
+        """As ``decode_refer``, of every decoder layer, first to last, at points of one's choice.
+
+        Args:
+            pyramid: the encoded targets, batch size B.
+            prompt_embeddings: [K, C], looked for in all targets, or [B, K, C], each in its own.
+            points_cxcywh: [B, N, 4], small boxes around the points.
+        """
+        points = self.queries.points(points_cxcywh)
+        content = self.queries.content(prompt_embeddings, len(pyramid.mask_features))
+        count = points.vectors.shape[1]
+        layers = []
+        for state in self._decode(pyramid, [points, content]):
+            vectors, boxes = state.vectors, state.boxes_cxcywh
+            proposals = self._points(LayerState(vectors[:, :count], boxes[:, :count]))
+            prompts = self.heads.refer_vectors(self.decoder.norm(vectors[:, count:]))
+            layers.append(_compare(proposals, prompts, pyramid))
+        return tuple(layers)
 
     def _generic(
         self,
@@ -294,3 +301,23 @@ class DINOv(nn.Module):
 
     def _boxes(self, state: LayerState) -> Tensor:
         return predicted_boxes(self.decoder.bbox_embed(state.vectors), state.boxes_cxcywh)
+
+    def _points(self, state: LayerState) -> PointProposals:
+        z = self.decoder.norm(state.vectors)
+        return PointProposals(
+            self.heads.refer_vectors(z),
+            self.heads.ious(z),
+            # Boxes come from the twice normed queries here, unlike in the generic task.
+            predicted_boxes(self.decoder.bbox_embed(z), state.boxes_cxcywh),
+            self.heads.mask_vectors(z),
+        )
+
+
+def _compare(points: PointProposals, prompts: Tensor, pyramid: FeaturePyramid) -> ReferPrediction:
+    """All proposals with [B, K, projection] decoded prompts."""
+    return ReferPrediction(
+        prompts @ points.vectors.mT,
+        points.ious,
+        points.boxes_cxcywh,
+        masks_of(points.mask_vectors, pyramid.mask_features),
+    )

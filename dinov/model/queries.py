@@ -75,8 +75,11 @@ class Queries(nn.Module):
         )
 
     def content(self, category_embeddings: Tensor, batch: int) -> QueryGroup:
-        """One query per category from [K, C] mean prompt embeddings; a placeholder box."""
-        count = category_embeddings.shape[0]
+        """One query per category, with a placeholder box.
+
+        The mean prompt embeddings are [K, C] for all images, or [B, K, C], for each its own.
+        """
+        count = category_embeddings.shape[-2]
         vectors = category_embeddings + self._mark
         box_logits = inverse_sigmoid(vectors.new_tensor([0.0, 0.0, 1.0, 1.0]))
         return QueryGroup(

@@ -1,1 +1,1 @@
-"""Training on the open-set task: data, prompts, assignment, losses and the loop."""
+"""Training on both tasks: data, prompts, assignment, losses and the loop."""

@@ -14,7 +14,7 @@ import cv2
 
 from dinov.device import DEVICE_HELP, resolve_device
 from dinov.errors import InvalidDataset
-from dinov.training.config import PRESETS, DataConfig, LossWeights, TrainingConfig
+from dinov.training.config import PRESETS, DataConfig, LossWeights, ReferConfig, TrainingConfig
 from dinov.training.datasets import read_folders
 from dinov.training.trainer import Trainer
 
@@ -92,5 +92,6 @@ def override(config: TrainingConfig, settings: Sequence[str]) -> TrainingConfig:
                 "dinov/training/config.py and a JSON value, for example loss.contrast=0."
             ) from e
         group[last] = tuple(value) if isinstance(value, list) else value
-    values["data"], values["loss"] = DataConfig(**values["data"]), LossWeights(**values["loss"])
+    for name, group_type in (("data", DataConfig), ("loss", LossWeights), ("refer", ReferConfig)):
+        values[name] = group_type(**values[name])
     return TrainingConfig(**values)

@@ -15,6 +15,8 @@ class LossWeights:
     box_l1: float = 5.0
     box_giou: float = 2.0
     contrast: float = 0.0
+    iou: float = 1.0
+    match: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,30 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class ReferConfig:
+    """The refer task: find the very object that is prompted.
+
+    ``weight`` is the factor of its losses, 0 leaves it out. Every image is asked about at
+    ``points`` inside its objects and for up to ``prompts`` of them. ``softmax`` lets proposals
+    compete for an object (Swin-T), otherwise each is judged alone (Swin-L). ``second_views`` is the
+    share of a batch that shows photos of the same batch again, cropped and coloured otherwise: an
+    object seen in several images is prompted on any of them.
+    """
+
+    weight: float = 1.0
+    points: int = 50
+    prompts: int = 8
+    prompt_types: tuple[str, ...] = ("scribble",)
+    softmax: bool = True
+    second_views: float = 0.0
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One run. ``variant`` names the architecture in ``dinov.config.VARIANTS``.
+
+    Every batch serves both tasks from one encoding; ``generic_weight`` and ``refer.weight`` are the
+    factors of their losses.
 
     The learning rate warms up linearly and then follows a cosine to zero over ``steps`` or
     ``minutes``, whichever ends first; ``None`` means no such limit. ``backbone_factor`` and
@@ -52,6 +76,8 @@ class TrainingConfig:
     variant: str
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossWeights = field(default_factory=LossWeights)
+    generic_weight: float = 1.0
+    refer: ReferConfig = field(default_factory=ReferConfig)
     mask_points: int = 12544
     duplicate_iou: float | None = None
     focal_alpha: float = 0.25
@@ -80,6 +106,7 @@ PRESETS: dict[str, TrainingConfig] = {
         data=DataConfig(crop_size=256),
         # The focal loss alone hardly sees a wrong category before objects are scored high.
         loss=LossWeights(contrast=4.0),
+        refer=ReferConfig(points=16, prompt_types=("mask", "box", "scribble", "point")),
         mask_points=1024,
         # Queries learn one by one who answers for an object only in runs far longer than this.
         duplicate_iou=0.6,

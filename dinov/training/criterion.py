@@ -1,4 +1,4 @@
-"""The open-set loss: what a prediction costs, given the true instances."""
+"""The loss of the generic task: what a prediction costs, given the true instances."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ from dinov.training.matcher import Matcher, Truth
 
 Assignment = list[tuple[Tensor, Tensor]]
 """Per image: query numbers and the truth numbers they stand for."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Queries of a whole batch beside the true instances that they were assigned to."""
+
+    boxes_cxcywh: Tensor  # [M, 4]
+    mask_logits: Tensor  # [M, h, w]
+    true_boxes: Tensor  # [M, 4]
+    true_masks: Tensor  # [M, H, W]
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,8 @@ class Criterion:
             truths: B of them.
             uniform: source of random numbers.
         """
-        last = len(prediction.layers) - 1
         losses: dict[str, Tensor] = {}
-        # The last layer comes first, so that it draws the same random numbers at any depth.
-        for index in [last, *range(last)]:
-            suffix = "_0" if index == last else f"_{index + 1}"
+        for index, suffix in numbered_layers(len(prediction.layers)):
             layer = prediction.layers[index]
             for name, loss in self.layer_losses(layer, truths, uniform).items():
                 losses[name + suffix] = loss
@@ -98,10 +105,8 @@ class Criterion:
         if self.weights.contrast:
             contrast = contrast_loss(logits, truths, assignment) / count
             losses["contrast"] = self.weights.contrast * contrast
-        return {
-            **losses,
-            **self._shape_losses(boxes, masks, truths, assignment, count, uniform),
-        }
+        pairs = gather_pairs(boxes, masks, truths, assignment)
+        return losses | shape_losses(pairs, self.weights, self.mask_points, count, uniform)[0]
 
     def denoise_losses(
         self, prediction: BoxMaskPrediction, truths: Sequence[Truth], uniform: UniformDraw
@@ -116,32 +121,47 @@ class Criterion:
             numbers = torch.arange(len(truth), device=boxes.device)
             assignment.append(((starts + numbers).flatten(), numbers.repeat(groups)))
         count = groups * sum(len(truth) for truth in truths)
-        return self._shape_losses(boxes, masks, truths, assignment, count, uniform)
+        pairs = gather_pairs(boxes, masks, truths, assignment)
+        return shape_losses(pairs, self.weights, self.mask_points, count, uniform)[0]
 
-    def _shape_losses(
-        self,
-        boxes: Tensor,
-        masks: Tensor,
-        truths: Sequence[Truth],
-        assignment: Assignment,
-        count: int,
-        uniform: UniformDraw,
-    ) -> dict[str, Tensor]:
-        # One look-up for the whole batch: one per image would make a full gradient map each.
-        image = torch.cat([torch.full_like(q, b) for b, (q, _) in enumerate(assignment)])
-        query = torch.cat([queries for queries, _ in assignment])
-        chosen_masks, chosen_boxes = masks[image, query].float(), boxes[image, query].float()
-        pairs = list(zip(truths, assignment, strict=True))
-        true_masks = torch.cat([truth.masks[numbers] for truth, (_, numbers) in pairs])
-        true_boxes = torch.cat([truth.boxes_cxcywh[numbers] for truth, (_, numbers) in pairs])
-        bce, dice = mask_losses(chosen_masks, true_masks, self.mask_points, uniform)
-        l1, giou = box_losses(chosen_boxes, true_boxes)
-        return {
-            "mask_bce": self.weights.mask_bce * bce / count,
-            "mask_dice": self.weights.mask_dice * dice / count,
-            "box_l1": self.weights.box_l1 * l1 / count,
-            "box_giou": self.weights.box_giou * giou / count,
-        }
+
+def gather_pairs(
+    boxes: Tensor, masks: Tensor, truths: Sequence[Truth], assignment: Assignment
+) -> Pairs:
+    """The assigned ones of boxes [B, Q, 4] and masks [B, Q, h, w] with their truths."""
+    # One look-up for the whole batch: one per image would make a full gradient map each.
+    image = torch.cat([torch.full_like(q, b) for b, (q, _) in enumerate(assignment)])
+    query = torch.cat([queries for queries, _ in assignment])
+    pairs = list(zip(truths, assignment, strict=True))
+    return Pairs(
+        boxes[image, query].float(),
+        masks[image, query].float(),
+        torch.cat([truth.boxes_cxcywh[numbers] for truth, (_, numbers) in pairs]),
+        torch.cat([truth.masks[numbers] for truth, (_, numbers) in pairs]),
+    )
+
+
+def shape_losses(
+    pairs: Pairs, weights: LossWeights, points: int, count: int, uniform: UniformDraw
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Weighted mask and box losses, divided by ``count``; also the dice loss of each pair [M]."""
+    bce, dice = mask_losses(pairs.mask_logits, pairs.true_masks, points, uniform)
+    l1, giou = box_losses(pairs.boxes_cxcywh, pairs.true_boxes)
+    losses = {
+        "mask_bce": weights.mask_bce * bce.sum() / count,
+        "mask_dice": weights.mask_dice * dice.sum() / count,
+        "box_l1": weights.box_l1 * l1.sum() / count,
+        "box_giou": weights.box_giou * giou.sum() / count,
+    }
+    return losses, dice
+
+
+def numbered_layers(count: int) -> list[tuple[int, str]]:
+    """Layers in the order of their losses, with the ending of their names.
+
+    The last layer comes first, so that it draws the same random numbers at any depth.
+    """
+    return [(count - 1, "_0"), *((index, f"_{index + 1}") for index in range(count - 1))]
 
 
 def with_duplicates(

@@ -20,12 +20,16 @@ _EXHAUSTIVE_WORDS = ("yes", "mostly")
 
 @dataclass(frozen=True)
 class TrueMask:
-    """One annotation. A semantic one covers all objects of its category in the image."""
+    """One annotation. A semantic one covers all objects of its category in the image.
+
+    ``identity`` is the same for the same object in several images (``track_id`` in the file).
+    """
 
     category: str
     rle: Rle
     area: int
     is_semantic: bool
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _parse(document: dict[str, Any], directory: Path) -> Folder | None:
         size_hw = (int(image["height"]), int(image["width"]))
         own = by_image[image["id"]]
         truths = tuple(
-            _true_mask(annotation, names, size_hw)
+            _true_mask(annotation, names, size_hw, f"{directory.name}/{image.get('video_id', '')}")
             for annotation in own
             if not _is_crowd(annotation)
         )
@@ -153,7 +157,12 @@ def _is_crowd(annotation: dict[str, Any]) -> bool:
     return bool(annotation.get("iscrowd", 0))
 
 
-def _true_mask(annotation: dict[str, Any], names: dict[int, str], size_hw: SizeHW) -> TrueMask:
+def _true_mask(
+    annotation: dict[str, Any], names: dict[int, str], size_hw: SizeHW, place: str
+) -> TrueMask:
     rle = rle_of_segmentation(annotation["segmentation"], size_hw)
     is_semantic = bool(annotation.get("semantic", 0))
-    return TrueMask(names[annotation["category_id"]], rle, rle_area(rle), is_semantic)
+    track = annotation.get("track_id")
+    identity = f"annotation {annotation['id']}" if track is None else f"track {track}"
+    category = names[annotation["category_id"]]
+    return TrueMask(category, rle, rle_area(rle), is_semantic, f"{place}: {identity}")

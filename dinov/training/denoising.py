@@ -40,13 +40,18 @@ def make_denoise_queries(
     return DenoiseQueries(torch.stack(boxes), groups)
 
 
+def noise_boxes(boxes: Tensor, noise: float, uniform: UniformDraw) -> Tensor:
+    """Shift and resize boxes [..., 4] cxcywh within ``noise``, see ``make_denoise_queries``."""
+    shift = 2 * uniform(tuple(boxes.shape)) - 1
+    reach = torch.cat([boxes[..., 2:] / 2, boxes[..., 2:]], dim=-1)
+    return (boxes + noise * shift * reach).clamp(0, 1)
+
+
 def _noised(boxes: Tensor, groups: int, largest: int, noise: float, uniform: UniformDraw) -> Tensor:
     count = len(boxes)
     filled = boxes.new_tensor([0.5, 0.5, 1.0, 1.0]).repeat(groups, largest, 1)
     if count:
         repeated = boxes.repeat(groups, 1)
-        shift = 2 * uniform((groups * count, 4)) - 1
-        reach = torch.cat([repeated[:, 2:] / 2, repeated[:, 2:]], dim=1)
-        noised = (repeated + noise * shift * reach).clamp(0, 1)
+        noised = noise_boxes(repeated, noise, uniform)
         filled[:, :count] = noised.view(groups, count, 4)
     return filled.flatten(0, 1)

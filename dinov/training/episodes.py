@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,14 +16,17 @@ from torch import Tensor
 from dinov.images import read_rgb
 from dinov.masks import decode_rle
 from dinov.training.augmentation import draw_view, jitter_colour, pad_mask, to_input
-from dinov.training.config import DataConfig
+from dinov.training.config import DataConfig, ReferConfig
 from dinov.training.datasets import Folder, Sample
 from dinov.training.matcher import Truth
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
+from dinov.training.refer_episodes import ReferBatch, SeenObject, draw_refer
 from dinov.types import Mask
 
 _MIN_AREA = 16
 """Objects of fewer pixels in the input are not asked for."""
+
+NO_REFER = ReferConfig(weight=0)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Batch:
         prompt_masks: [P, S, S] bool.
         prompt_image: [P] the image of each prompt.
         prompt_category: [P] the category number of each prompt, 0 to K − 1.
+        refer: what the refer task asks about the same images, unless it is left out.
     """
 
     pixels: Tensor
@@ -42,6 +47,7 @@ class Batch:
     prompt_masks: Tensor
     prompt_image: Tensor
     prompt_category: Tensor
+    refer: ReferBatch | None
 
     @property
     def num_categories(self) -> int:
@@ -51,10 +57,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class _View:
-    """An augmented sample: its objects are (category, mask [S, S]) pairs."""
+    """An augmented sample."""
 
     pixels: NDArray[np.float32]
-    objects: list[tuple[str, Mask]]
+    objects: list[SeenObject]
     known: frozenset[str]
 
 
@@ -67,8 +73,14 @@ class EpisodeSampler:
     prompts on one or more of its photos and is looked for in all of them.
     """
 
-    def __init__(self, folders: Sequence[Folder], config: DataConfig, seed: int) -> None:
-        self.config, self.seed = config, seed
+    def __init__(
+        self,
+        folders: Sequence[Folder],
+        config: DataConfig,
+        seed: int,
+        refer: ReferConfig = NO_REFER,
+    ) -> None:
+        self.config, self.refer, self.seed = config, refer, seed
         self._by_category: dict[str, list[Sample]] = defaultdict(list)
         self._counts: list[dict[str, int]] = []
         weights = []
@@ -93,18 +105,20 @@ class EpisodeSampler:
     def _choose(self, rng: np.random.Generator) -> list[tuple[Sample, str]]:
         chosen: list[tuple[Sample, str]] = []
         folder = 0
-        while len(chosen) < self.config.batch_size:
+        again = round(self.refer.second_views * self.config.batch_size)
+        first_views = max(1, self.config.batch_size - again)
+        while len(chosen) < first_views:
             if not chosen or rng.random() < 0.5:
                 folder = int(rng.choice(len(self._weights), p=self._weights))
             counts = self._counts[folder]
             frequency = np.sqrt(list(counts.values()))
             category = list(counts)[int(rng.choice(len(counts), p=frequency / frequency.sum()))]
             low, high = self.config.images_per_category
-            wanted = min(int(rng.integers(low, high + 1)), self.config.batch_size - len(chosen))
+            wanted = min(int(rng.integers(low, high + 1)), first_views - len(chosen))
             pool = self._by_category[category]
             picked = rng.choice(len(pool), size=min(wanted, len(pool)), replace=False)
             chosen.extend((pool[int(index)], category) for index in picked)
-        return chosen
+        return [*chosen, *chosen[: self.config.batch_size - first_views]]
 
     def _augmented(self, sample: Sample, category: str, rng: np.random.Generator) -> _View:
         config = self.config
@@ -117,11 +131,13 @@ class EpisodeSampler:
         for truth in sample.truths:
             mask = view.of_mask(decode_rle(truth.rle))
             if np.count_nonzero(mask) >= _MIN_AREA:
-                objects.append((truth.category, pad_mask(mask, config.crop_size)))
+                padded = pad_mask(mask, config.crop_size)
+                identity = None if truth.is_semantic else truth.identity
+                objects.append(SeenObject(truth.category, padded, identity))
         known = sample.known
         if len(objects) > config.max_instances:
             order = rng.permutation(len(objects))
-            dropped = {objects[i][0] for i in order[config.max_instances :]}
+            dropped = {objects[i].category for i in order[config.max_instances :]}
             objects = [objects[i] for i in sorted(order[: config.max_instances])]
             known = known - dropped
         image = jitter_colour(view.of_image(read_rgb(sample.path)), rng)
@@ -130,8 +146,8 @@ class EpisodeSampler:
     def _assemble(self, views: Sequence[_View], rng: np.random.Generator) -> Batch:
         places: dict[str, list[tuple[int, Mask]]] = defaultdict(list)
         for index, view in enumerate(views):
-            for category, mask in view.objects:
-                places[category].append((index, mask))
+            for seen in view.objects:
+                places[seen.category].append((index, seen.mask))
         prompted = [name for name, where in places.items() if self._is_prompted(where, rng)]
         number = {name: i for i, name in enumerate(prompted)}
         masks, images, categories = [], [], []
@@ -149,6 +165,9 @@ class EpisodeSampler:
             prompt_masks=torch.from_numpy(stacked),
             prompt_image=torch.tensor(images, dtype=torch.long),
             prompt_category=torch.tensor(categories, dtype=torch.long),
+            refer=draw_refer([view.objects for view in views], size, self.refer, rng)
+            if self.refer.weight
+            else None,
         )
 
     def _is_prompted(self, where: Sequence[tuple[int, Mask]], rng: np.random.Generator) -> bool:
@@ -172,11 +191,12 @@ class EpisodeSampler:
         small = (side // stride, side // stride)
         masks = np.zeros((len(view.objects), *small), np.float32)
         boxes = np.zeros((len(view.objects), 4), np.float32)
-        for i, (_, mask) in enumerate(view.objects):
-            masks[i] = cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA)
-            boxes[i] = _box_cxcywh(mask)
+        for i, seen in enumerate(view.objects):
+            full = seen.mask.astype(np.float32)
+            masks[i] = cv2.resize(full, small, interpolation=cv2.INTER_AREA)
+            boxes[i] = _box_cxcywh(seen.mask)
         return Truth(
-            labels=torch.tensor([number.get(name, -1) for name, _ in view.objects]).long(),
+            labels=torch.tensor([number.get(seen.category, -1) for seen in view.objects]).long(),
             boxes_cxcywh=torch.from_numpy(boxes),
             masks=torch.from_numpy(masks),
             known=torch.tensor([name in view.known for name in number], dtype=torch.bool),
@@ -185,16 +205,21 @@ class EpisodeSampler:
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch on another device."""
-    truths = [
-        Truth(*(getattr(truth, name).to(device) for name in Truth.__dataclass_fields__))
-        for truth in batch.truths
-    ]
-    moved = {
-        name: getattr(batch, name).to(device)
-        for name in Batch.__dataclass_fields__
-        if name != "truths"
-    }
-    return replace(batch, truths=truths, **moved)
+    moved: Batch = _moved(batch, device)
+    return moved
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """All tensors within lists and dataclasses."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list):
+        return [_moved(item, device) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)}
+        )
+    return value
 
 
 def _box_cxcywh(mask: Mask) -> NDArray[np.float32]:

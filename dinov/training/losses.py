@@ -67,7 +67,7 @@ def mask_losses(
     """Compare masks [N, h, w] with truth [N, H, W] of any other resolution on sampled points.
 
     Returns:
-        Binary cross-entropy (mean over points) and dice loss, each summed over the N masks.
+        Binary cross-entropy (mean over points) and dice loss of each mask, both [N].
     """
     with torch.no_grad():
         places = draw_uncertain_points(mask_logits, points, uniform)
@@ -77,13 +77,13 @@ def mask_losses(
     probability = logits.sigmoid()
     overlap = 2 * (probability * labels).sum(1)
     dice = 1 - (overlap + 1) / (probability.sum(1) + labels.sum(1) + 1)
-    return bce.sum(), dice.sum()
+    return bce, dice
 
 
 def box_losses(boxes: Tensor, truth_boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """L1 distance and 1 − GIoU of paired boxes [N, 4] cxcywh, each summed over N."""
+    """L1 distance and 1 − GIoU of paired boxes [N, 4] cxcywh, both [N]."""
     giou = _giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth_boxes))
-    return (boxes - truth_boxes).abs().sum(), (1 - giou).sum()
+    return (boxes - truth_boxes).abs().sum(1), 1 - giou
 
 
 def pairwise_giou(boxes: Tensor, others: Tensor) -> Tensor:

@@ -23,14 +23,12 @@ from dinov.errors import CheckpointCorrupt, InvalidDataset
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.model.lite import LiteBackbone
-from dinov.model.prompt_encoder import mean_per_category
 from dinov.training.config import TrainingConfig
-from dinov.training.criterion import Criterion
 from dinov.training.datasets import Folder
-from dinov.training.denoising import make_denoise_queries
 from dinov.training.ema import WeightAverage
 from dinov.training.episodes import Batch, EpisodeSampler, to_device
 from dinov.training.imagenet import load_imagenet
+from dinov.training.tasks import Tasks
 from dinov.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ _PROJECTIONS = ("class_embed_openset", "class_embed")
 
 
 class Trainer:
-    """Trains one model on the open-set task and writes to one output folder.
+    """Trains one model on both tasks and writes to one output folder.
 
     ``last.pt`` holds all that is needed to go on after the step it was written at; batches and
     random numbers depend on seed and step only, so a resumed run repeats an unbroken one.
@@ -68,10 +66,8 @@ class Trainer:
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
-        self.criterion = Criterion(
-            config.loss, config.mask_points, config.duplicate_iou, config.focal_alpha
-        )
-        self.sampler = EpisodeSampler(train, config.data, config.seed)
+        self.tasks = Tasks(config)
+        self.sampler = EpisodeSampler(train, config.data, config.seed, config.refer)
         self.validator = Validator(
             train, val, size=config.data.crop_size, episodes=_VALIDATION_EPISODES, seed=config.seed
         )
@@ -123,16 +119,8 @@ class Trainer:
         self.model.train()
         with autocast(self.device, torch.bfloat16 if config.bfloat16 else torch.float32):
             pyramid = self._encode(batch.pixels)
-            prompts = self.model.encode_prompts(pyramid, batch.prompt_masks, batch.prompt_image)
-            categories = mean_per_category(prompts, batch.prompt_category, batch.num_categories)
-            denoise = make_denoise_queries(
-                batch.truths,
-                queries=config.denoise_queries,
-                noise=config.denoise_noise,
-                uniform=uniform,
-            )
-            prediction = self.model.decode_generic_layers(pyramid, categories, denoise)
-        losses = self.criterion(prediction, batch.truths, uniform)
+            predictions = self.tasks.predict(self.model, pyramid, batch, uniform)
+        losses = self.tasks.losses(predictions, batch, uniform)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         norm = nn.utils.clip_grad_norm_(self.average.parameters.values(), config.max_grad_norm)

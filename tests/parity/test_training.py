@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from dinov.model.dinov import DINOv, GenericPrediction
+from dinov.model.dinov import DINOv, GenericPrediction, ReferPrediction
 from dinov.model.prompt_encoder import mean_per_category
 from dinov.training.config import LossWeights
 from dinov.training.criterion import Criterion, label_loss
 from dinov.training.denoising import make_denoise_queries
 from dinov.training.losses import draw_uncertain_points, sample_points
-from dinov.training.matcher import Matcher, Truth
+from dinov.training.matcher import Matcher, ReferTruth, Truth
+from dinov.training.refer_criterion import ReferCriterion
+from dinov.training.refer_episodes import point_boxes
 from dinov.upstream import our_name
 from tests.parity.archive import Parity, load_script
 
@@ -30,6 +33,10 @@ NAMES = {
     "box_l1": "loss_bbox",
     "box_giou": "loss_giou",
 }
+REFER_NAMES = {f"refer_{ours}": official for ours, official in NAMES.items()} | {
+    "refer_iou": "iou_score_loss",
+    "refer_match": "loss_match_score",
+}
 
 
 def recorded_uniform(shape: tuple[int, ...]) -> Tensor:
@@ -39,8 +46,9 @@ def recorded_uniform(shape: tuple[int, ...]) -> Tensor:
 
 
 def official_name(ours: str) -> str:
-    term = next(name for name in NAMES if ours.startswith(name))
-    return NAMES[term] + ours.removeprefix(term)
+    names = NAMES | REFER_NAMES
+    term = next(name for name in names if ours.startswith(name))
+    return names[term] + ours.removeprefix(term)
 
 
 @pytest.fixture(autouse=True)
@@ -131,37 +139,99 @@ class TestOpenCriterion:
         assert assigned_only < everything
 
 
+class TestReferCriterion:
+    @pytest.fixture
+    def prediction(self, golden: Any) -> ReferPrediction:
+        names = ("match_score", "ious", "boxes", "masks")
+        scores, ious, boxes, masks = (golden.stored(f"many/pred_{name}") for name in names)
+        return ReferPrediction(scores, ious.flatten(1), boxes, masks)
+
+    @pytest.fixture
+    def asked(self, golden: Any) -> ReferTruth:
+        at_points = golden.meta["many/level_target_inds"]
+        covered = torch.zeros(len(at_points), 5, dtype=torch.bool)
+        for point, numbers in enumerate(at_points):
+            covered[point, numbers] = True
+        return ReferTruth(covered, torch.tensor(golden.meta["many/content_targets"]))
+
+    def test_costs_and_assignment(
+        self, golden: Any, truth: Truth, prediction: ReferPrediction, asked: ReferTruth
+    ) -> None:
+        matcher = Matcher(LossWeights(), POINTS)
+        boxes, masks = prediction.boxes_cxcywh[0], prediction.mask_logits[0]
+        # The recording repeats an instance for every point that it covers.
+        listed = torch.tensor([*chain(*golden.meta["many/level_target_inds"])])
+        cost = matcher.shape_cost(boxes, masks, truth, recorded_uniform)[:, listed]
+        recorded = golden.stored("many/cost")
+        possible = recorded < 1e6
+        assert possible.sum() == 6 * len(listed)
+        torch.testing.assert_close(cost[possible], recorded[possible], rtol=LOSS, atol=1e-4)
+        queries, numbers = matcher.match_points(
+            boxes, masks, truth, asked.covered, recorded_uniform
+        )
+        assert queries.tolist() == golden.stored("many/match_src").tolist()
+        assert numbers.tolist() == listed[golden.stored("many/match_tgt")].tolist()
+
+    @pytest.mark.parametrize("softmax", [True, False])
+    def test_losses(
+        self,
+        golden: Any,
+        truth: Truth,
+        prediction: ReferPrediction,
+        asked: ReferTruth,
+        softmax: bool,
+    ) -> None:
+        recorded = golden.meta["many/losses_unweighted"]
+        weights = LossWeights()
+        criterion = ReferCriterion(weights, POINTS, softmax)
+        losses = criterion((prediction,), [truth], [asked], recorded_uniform)
+        for name, loss in losses.items():
+            official = official_name(name)
+            if not softmax and official == "loss_match_score_0":
+                official = "sigmoid_" + official
+            weight = getattr(weights, name.removeprefix("refer_").removesuffix("_0"))
+            assert loss.item() == pytest.approx(weight * recorded[official], rel=LOSS), name
+
+
 class TestWholeModel:
-    """One training step of the small model on one image with five rectangles."""
+    """One training step of the small model on one image with five rectangles, of either task."""
 
     @pytest.fixture
     def setup(self, golden: Any) -> Any:
         return golden.meta["model/setup"]
 
+    @pytest.fixture(params=["coco", "sam"])
+    def task(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
     @pytest.fixture
-    def losses(self, parity_of: ParityOf, setup: Any) -> Iterator[dict[str, Tensor]]:
+    def losses(self, parity_of: ParityOf, setup: Any, task: str) -> Iterator[dict[str, Tensor]]:
         parity = parity_of("tiny")
         model = parity.model
         model.zero_grad()
-        yield open_set_losses(model, parity.pixels("train"), setup)
+        losses = {"coco": open_set_losses, "sam": refer_losses}[task]
+        yield losses(model, parity.pixels("train"), setup)
         model.zero_grad()
 
-    def test_losses(self, golden: Any, losses: dict[str, Tensor]) -> None:
-        recorded = golden.meta["model/coco/losses_weighted"]
-        ours = {"coco." + official_name(name): loss.item() for name, loss in losses.items()}
+    def test_losses(self, golden: Any, losses: dict[str, Tensor], task: str) -> None:
+        recorded = golden.meta[f"model/{task}/losses_weighted"]
+        ours = {f"{task}.{official_name(name)}": loss.item() for name, loss in losses.items()}
         assert ours == pytest.approx(recorded, rel=LOSS)
-        assert sum(ours.values()) == pytest.approx(golden.meta["model/coco/total"], rel=LOSS)
+        assert sum(ours.values()) == pytest.approx(golden.meta[f"model/{task}/total"], rel=LOSS)
 
-    def test_gradients(self, golden: Any, losses: dict[str, Tensor], parity_of: ParityOf) -> None:
+    def test_gradients(
+        self, golden: Any, losses: dict[str, Tensor], parity_of: ParityOf, task: str
+    ) -> None:
         torch.stack(list(losses.values())).sum().backward()
         parameters = dict(parity_of("tiny").model.named_parameters())
-        for official, norm in golden.meta["model/coco/grad_norm"].items():
+        for official, norm in golden.meta[f"model/{task}/grad_norm"].items():
             gradient = parameters[our_name(official)].grad
             assert gradient is not None, official
             assert float(gradient.norm()) == pytest.approx(norm, rel=GRADIENT, abs=1e-5), official
 
 
-def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
+def five_rectangles(pixels: Tensor, setup: Any) -> tuple[Tensor, Truth]:
+    """Bool masks and truth of the recorded image; categories in the order of appearance."""
     height, width = pixels.shape[-2:]
     rectangles = setup["rectangles_x0y0x1y1_exclusive"]
     masks = torch.zeros(len(rectangles), height, width, dtype=torch.bool)
@@ -173,11 +243,31 @@ def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tenso
     boxes = torch.cat([(low + high) / 2 / scale, (high - low) / scale], dim=1)
     order = list(dict.fromkeys(setup["classes"]))
     labels = torch.tensor([order.index(name) for name in setup["classes"]])
-    truth = Truth(labels, boxes, masks.float(), torch.ones(len(order), dtype=torch.bool))
+    return masks, Truth(labels, boxes, masks.float(), torch.ones(len(order), dtype=torch.bool))
+
+
+def refer_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
+    masks, truth = five_rectangles(pixels, setup)
+    # Without chance, instances come in turn, and the pixel inside each is its last one.
+    chosen = [i % len(masks) for i in range(setup["max_num_instance"])]
+    pixels_yx = torch.stack([masks[i].nonzero()[-1] for i in chosen])
+    wanted = torch.tensor(chosen[: setup["max_num_instance_content"]])
+    asked = ReferTruth(masks[:, pixels_yx[:, 0], pixels_yx[:, 1]].T, wanted)
+    size_hw = (pixels.shape[-2], pixels.shape[-1])
+    points = point_boxes(pixels_yx.flip(1)[None], size_hw, recorded_uniform)
 
     pyramid = model.encode_image(pixels)
+    prompts = model.encode_prompts(pyramid, masks[wanted])
+    layers = model.decode_refer_layers(pyramid, prompts, points)
+    criterion = ReferCriterion(LossWeights(), setup["train_num_points"], setup["softmax_match"])
+    return criterion(layers, [truth], [asked], recorded_uniform)
+
+
+def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
+    masks, truth = five_rectangles(pixels, setup)
+    pyramid = model.encode_image(pixels)
     prompts = model.encode_prompts(pyramid, masks)
-    categories = mean_per_category(prompts, labels, len(order))
+    categories = mean_per_category(prompts, truth.labels, len(truth.known))
     denoise = make_denoise_queries(
         [truth],
         queries=setup["dn_num"],

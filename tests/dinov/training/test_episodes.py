@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dinov.training.config import DataConfig
+from dinov.training.config import DataConfig, ReferConfig
 from dinov.training.datasets import read_folders
 from dinov.training.episodes import Batch, EpisodeSampler, to_device
 
@@ -100,7 +100,34 @@ def test_too_many_objects_are_cut_and_their_category_becomes_unknown(
     assert any(not truth.known.all() for truth in batch.truths)
 
 
-def test_a_batch_moves_to_a_device_whole(sampler: EpisodeSampler) -> None:
+def test_second_views_show_photos_of_the_batch_again(write_folder: WriteFolder) -> None:
+    folders = read_folders([write_folder()], "train")
+    sampler = EpisodeSampler(folders, CONFIG, seed=0, refer=ReferConfig(second_views=0.5))
+    refer = sampler.batch(0).refer
+    assert refer is not None
+    drawn_on = torch.stack([refer.prompt_image == image for image in range(4)], dim=1)
+    wanted_in = [image for image, a in enumerate(refer.asked) for _ in a.wanted]
+    elsewhere = [i for i, row in zip(wanted_in, drawn_on, strict=True) if not row[i]]
+    assert elsewhere
+    for image, row in zip(wanted_in, drawn_on, strict=True):
+        assert row[image] or row[(image + 2) % 4]
+
+
+def test_a_batch_without_the_refer_task_is_otherwise_the_same(write_folder: WriteFolder) -> None:
+    folders = read_folders([write_folder()], "train")
+    without = EpisodeSampler(folders, CONFIG, 0).batch(1)
+    both = EpisodeSampler(folders, CONFIG, 0, ReferConfig()).batch(1)
+    assert without.refer is None
+    assert both.refer is not None
+    assert torch.equal(without.pixels, both.pixels)
+    assert torch.equal(without.prompt_masks, both.prompt_masks)
+
+
+def test_a_batch_moves_to_a_device_whole(write_folder: WriteFolder) -> None:
+    folders = read_folders([write_folder()], "train")
+    sampler = EpisodeSampler(folders, CONFIG, 0, ReferConfig())
     moved = to_device(sampler.batch(0), torch.device("meta"))
+    assert moved.refer is not None
+    assert moved.refer.asked[0].covered.device.type == "meta"
     assert moved.pixels.device.type == "meta"
     assert moved.truths[0].masks.device.type == "meta"

@@ -92,6 +92,7 @@ def test_pairwise_mask_costs_equal_the_losses_of_each_pair() -> None:
 def test_empty_and_filled_batches_of_masks_have_finite_gradients(count: int) -> None:
     logits = torch.zeros(count, 8, 8, requires_grad=True)
     bce, dice = mask_losses(logits, torch.ones(count, 16, 16), 32, uniform)
-    (bce + dice).backward()
+    assert bce.shape == dice.shape == (count,)
+    (bce + dice).sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()

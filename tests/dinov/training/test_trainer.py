@@ -13,7 +13,7 @@ from dinov.checkpoints import load_model
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointCorrupt, InvalidDataset
 from dinov.model.build import build_model
-from dinov.training.config import DataConfig, TrainingConfig
+from dinov.training.config import DataConfig, ReferConfig, TrainingConfig
 from dinov.training.datasets import read_folders
 from dinov.training.ema import WeightAverage
 from dinov.training.imagenet import load_imagenet, to_timm_names
@@ -23,9 +23,11 @@ from dinov.training.validation import Validator
 WriteFolder = Callable[..., Path]
 MakeTrainer = Callable[..., Trainer]
 CPU = torch.device("cpu")
+REFER = ReferConfig(points=4, prompts=2)
 CONFIG = TrainingConfig(
     variant="tiny",
     data=DataConfig(batch_size=2, crop_size=64),
+    refer=REFER,
     mask_points=64,
     denoise_queries=8,
     learning_rate=1e-3,
@@ -113,6 +115,35 @@ def test_repeating_one_batch_lowers_its_loss(make_trainer: MakeTrainer) -> None:
         losses, _ = trainer.train_step(batch)
         totals.append(sum(loss.item() for loss in losses.values()))
     assert sum(totals[-5:]) < 0.75 * sum(totals[:5])
+
+
+@pytest.mark.parametrize(
+    ("generic", "refer", "untouched"),
+    [
+        (1.0, 1.0, set()),
+        (1.0, 0.0, {"class_embed", "mask_tokens", "iou_prediction_head"}),
+        (0.0, 1.0, {"class_embed_openset", "query_feat", "query_embed"}),
+    ],
+)
+def test_a_recipe_trains_the_tasks_that_have_a_weight(
+    make_trainer: MakeTrainer, generic: float, refer: float, untouched: set[str]
+) -> None:
+    config = replace(CONFIG, generic_weight=generic, refer=replace(REFER, weight=refer))
+    trainer = make_trainer(config=config)
+    losses, _ = trainer.train_step(trainer.sampler.batch(0))
+    assert any(name.startswith("label") for name in losses) == bool(generic)
+    assert any(name.startswith("refer_match") for name in losses) == bool(refer)
+    without = {name for name, p in trainer.model.named_parameters() if p.grad is None}
+    assert {name.split(".")[1] for name in without} == untouched
+
+
+def test_the_weight_of_a_task_scales_its_losses(make_trainer: MakeTrainer) -> None:
+    losses = []
+    for weight in (1.0, 2.0):
+        trainer = make_trainer(config=replace(CONFIG, refer=replace(REFER, weight=weight)))
+        losses.append(trainer.train_step(trainer.sampler.batch(0))[0])
+    assert losses[1]["refer_iou_0"].item() == pytest.approx(2 * losses[0]["refer_iou_0"].item())
+    assert losses[1]["label_0"].item() == pytest.approx(losses[0]["label_0"].item())
 
 
 def test_a_frozen_backbone_stays_as_it_is(make_trainer: MakeTrainer) -> None:

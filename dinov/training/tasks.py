@@ -1,0 +1,94 @@
+"""Both tasks on one batch: images are encoded once, then asked for categories and for objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from dinov.model.dinov import DINOv, FeaturePyramid, LayeredPrediction, ReferPrediction
+from dinov.model.prompt_encoder import mean_per_category
+from dinov.training.config import TrainingConfig
+from dinov.training.criterion import Criterion
+from dinov.training.denoising import make_denoise_queries
+from dinov.training.episodes import Batch
+from dinov.training.losses import UniformDraw
+from dinov.training.refer_criterion import ReferCriterion
+from dinov.training.refer_episodes import ReferBatch
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model answers; a task that is left out has no answer."""
+
+    generic: LayeredPrediction | None
+    refer: tuple[ReferPrediction, ...]
+
+
+class Tasks:
+    """The tasks of a recipe and what their answers cost."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self._generic = Criterion(
+            config.loss, config.mask_points, config.duplicate_iou, config.focal_alpha
+        )
+        self._refer = ReferCriterion(config.loss, config.mask_points, config.refer.softmax)
+
+    def predict(
+        self, model: DINOv, pyramid: FeaturePyramid, batch: Batch, uniform: UniformDraw
+    ) -> Predictions:
+        """Decode the batch's pyramid for each task."""
+        masks, images = [batch.prompt_masks], [batch.prompt_image]
+        if batch.refer is not None:
+            masks.append(batch.refer.prompt_masks)
+            images.append(batch.refer.prompt_image)
+        prompts = model.encode_prompts(pyramid, torch.cat(masks), torch.cat(images))
+        first = len(batch.prompt_masks)
+        generic, refer = None, tuple[ReferPrediction, ...]()
+        if self.config.generic_weight:
+            generic = self._predict_generic(model, pyramid, prompts[:first], batch, uniform)
+        if batch.refer is not None:
+            wanted = _per_image(prompts[first:], batch.refer)
+            refer = model.decode_refer_layers(pyramid, wanted, batch.refer.points_cxcywh)
+        return Predictions(generic, refer)
+
+    def losses(
+        self, predictions: Predictions, batch: Batch, uniform: UniformDraw
+    ) -> dict[str, Tensor]:
+        """Weighted losses to be summed, by the names of the criteria."""
+        losses: dict[str, Tensor] = {}
+        if predictions.generic is not None:
+            weight = self.config.generic_weight
+            terms = self._generic(predictions.generic, batch.truths, uniform)
+            losses |= {name: weight * loss for name, loss in terms.items()}
+        if batch.refer is not None:
+            weight = self.config.refer.weight
+            terms = self._refer(predictions.refer, batch.truths, batch.refer.asked, uniform)
+            losses |= {name: weight * loss for name, loss in terms.items()}
+        return losses
+
+    def _predict_generic(
+        self,
+        model: DINOv,
+        pyramid: FeaturePyramid,
+        prompts: Tensor,
+        batch: Batch,
+        uniform: UniformDraw,
+    ) -> LayeredPrediction:
+        categories = mean_per_category(prompts, batch.prompt_category, batch.num_categories)
+        denoise = make_denoise_queries(
+            batch.truths,
+            queries=self.config.denoise_queries,
+            noise=self.config.denoise_noise,
+            uniform=uniform,
+        )
+        return model.decode_generic_layers(pyramid, categories, denoise)
+
+
+def _per_image(prompts: Tensor, refer: ReferBatch) -> Tensor:
+    """[R, C] prompts to [B, K, C], K the most that an image has, the rest zeros."""
+    counts = [len(asked.wanted) for asked in refer.asked]
+    return pad_sequence(list(prompts.split(counts)), batch_first=True)
