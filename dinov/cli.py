@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from dinov import __version__, coco
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
 from dinov.images import find_images, read_rgb
-from dinov.references import ReferenceFile, read_references
-from dinov.types import Category, Segmentation
+from dinov.references import read_references
+from dinov.types import Category, Image, Segmentation
 
 STOPPED_BY_USER = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -173,15 +173,18 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--task",
-        choices=["generic"],
+        choices=["generic", "refer"],
         default="generic",
-        help="generic: every object of the marked concepts",
+        help="generic: every object of the marked concepts; refer: the very objects that are "
+        "marked, each at most once per target, where annotations with the same track_id mark the "
+        "same object (default: generic)",
     )
     parser.add_argument(
         "--score-threshold",
         type=_score,
         metavar="X",
-        help="lowest score to report, 0 to 1 (default: the checkpoint's)",
+        help="lowest score to report, 0 to 1 (default: the checkpoint's; for refer 0, the best "
+        "candidate whatever its score)",
     )
     parser.add_argument(
         "--input-size",
@@ -217,6 +220,9 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     references = read_references(arguments.references, arguments.reference_images)
     for note in references.notes:
         _tell(note)
+    marked, category_of = (
+        references.objects_apart() if arguments.task == "refer" else (references, None)
+    )
 
     from dinov.predictor import Predictor
 
@@ -224,13 +230,16 @@ def _run_segment(arguments: argparse.Namespace) -> int:
         arguments.checkpoint, device=arguments.device, input_size=arguments.input_size
     )
     threshold = arguments.score_threshold
-    threshold = predictor.score_threshold if threshold is None else threshold
-    bank = predictor.embed_references(
-        tqdm(references, desc="references", unit="image", disable=None)
-    )
-    findings = _segment_all(
-        targets, lambda image: predictor.segment(image, bank, score_threshold=threshold)
-    )
+    if threshold is None:
+        threshold = predictor.score_threshold if arguments.task == "generic" else 0.0
+    bank = predictor.embed_references(tqdm(marked, desc="references", unit="image", disable=None))
+
+    def segment(image: Image) -> Segmentation:
+        if arguments.task == "generic":
+            return predictor.segment(image, bank, score_threshold=threshold)
+        return predictor.refer(image, bank, score_threshold=threshold).best
+
+    findings = _segment_all(targets, segment)
     for problem in findings.problems:
         _tell(f"dinov: {problem}")
     if not findings.found:
@@ -243,7 +252,14 @@ def _run_segment(arguments: argparse.Namespace) -> int:
         "score_threshold": threshold,
         "task": arguments.task,
     }
-    _write_result(arguments.output, references, findings, info, arguments.mask_encoding)
+    _write_result(
+        arguments.output,
+        references.categories,
+        findings,
+        category_of,
+        info,
+        arguments.mask_encoding,
+    )
     return STOPPED_BY_USER if findings.stopped else int(bool(findings.problems))
 
 
@@ -279,27 +295,14 @@ def _segment_all(targets: Sequence[Path], segment: Callable[..., Segmentation]) 
 
 def _write_result(
     output: Path,
-    references: ReferenceFile,
+    categories: Sequence[Category],
     findings: _Findings,
+    category_of: Mapping[int, int] | None,
     info: dict[str, coco.Scalar],
     encoding: coco.Encoding,
 ) -> None:
-    images = [
-        coco.CocoImage(number, name, width=result.size_hw[1], height=result.size_hw[0])
-        for number, (name, result) in enumerate(findings.found, start=1)
-    ]
-    instances = [
-        (image.id, instance)
-        for image, (_, result) in zip(images, findings.found, strict=True)
-        for instance in result.instances
-    ]
-    annotations = [
-        coco.CocoAnnotation(
-            number, image_id, instance.category_id, instance.rle, score=instance.score
-        )
-        for number, (image_id, instance) in enumerate(instances, start=1)
-    ]
-    categories = sorted(references.categories, key=lambda category: category.id)
+    images, annotations = coco.number_results(findings.found, category_of)
+    categories = sorted(categories, key=lambda category: category.id)
     export = coco.build(images, categories, annotations, info=info, encoding=encoding)
     coco.write(export.document, output)
     for change in (*_renumbered(categories), *export.renamed, *export.dropped):
@@ -332,6 +335,7 @@ COMMANDS: dict[str, Command] = {
         "Segment targets by the prompts on reference images.", _add_segment_arguments, _run_segment
     ),
     "convert": _deferred("Write a checkpoint as a safetensors file.", "dinov.convert"),
+    "track": _deferred("Follow marked objects through a video.", "dinov.track_command"),
     "train": _deferred("Train a model.", "dinov.training.command"),
     "evaluate": _deferred("Measure a checkpoint.", "dinov.evaluation.command"),
     "benchmark": _deferred("Measure the speed on this machine.", "dinov.benchmark"),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dinov import __version__, masks
-from dinov.types import Category, Rle, SizeHW
+from dinov.types import Category, Rle, Segmentation, SizeHW
 
 Encoding = Literal["auto", "polygon", "rle"]
 Scalar = str | int | float | bool | None
@@ -130,6 +130,38 @@ def build(
         ],
     }
     return CocoExport(document, tuple(dropped), tuple(renamed_images + renamed_categories))
+
+
+def number_results(
+    results: Sequence[tuple[str, Segmentation]], category_of: Mapping[int, int] | None = None
+) -> tuple[list[CocoImage], list[CocoAnnotation]]:
+    """Number images and their instances from 1, for ``build``.
+
+    Args:
+        results: the file name of each image and what was found on it.
+        category_of: if the instances carry the numbers of objects instead of categories, the
+            category of each; the number becomes the attribute ``track_id``, as CVAT has it.
+    """
+    images = [
+        CocoImage(number, name, width=result.size_hw[1], height=result.size_hw[0])
+        for number, (name, result) in enumerate(results, start=1)
+    ]
+    found = [
+        (image.id, instance)
+        for image, (_, result) in zip(images, results, strict=True)
+        for instance in result.instances
+    ]
+    return images, [
+        CocoAnnotation(
+            number,
+            image_id,
+            instance.category_id if category_of is None else category_of[instance.category_id],
+            instance.rle,
+            score=instance.score,
+            attributes={} if category_of is None else {"track_id": instance.category_id},
+        )
+        for number, (image_id, instance) in enumerate(found, start=1)
+    ]
 
 
 def write(document: Mapping[str, Any], path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 DinovError
 ├── InvalidImage          an image file that cannot be used
+├── InvalidVideo          a video file or a folder of frames that cannot be used
 ├── InvalidPrompt         a prompt that marks nothing usable
 ├── InvalidReferences     a REF.json or COCO file that cannot be used
 ├── InvalidDataset        training or evaluation data that cannot be used
@@ -21,6 +22,10 @@ class DinovError(Exception):
 
 class InvalidImage(DinovError):
     """An image cannot be read, or is not usable."""
+
+
+class InvalidVideo(DinovError):
+    """A video file or a folder of frames cannot be read."""
 
 
 class InvalidPrompt(DinovError):

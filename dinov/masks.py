@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from dinov.errors import InvalidPrompt
-from dinov.types import BoxXYXY, Mask, Prompt, PromptType, Rle, SizeHW
+from dinov.types import BoxXYXY, Instance, Mask, Prompt, PromptType, Rle, SizeHW
 
 _LARGEST_COORDINATE = 1e6
 
@@ -73,6 +73,12 @@ def decode_rle(rle: Rle) -> Mask:
         raise ValueError(f"The runs of the mask do not add up to its size {width}x{height}.")
     inside = np.arange(runs.size) % 2 == 1
     return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
+
+
+def instance_of(mask: Mask, category_id: int, score: float) -> Instance:
+    """Describe a found mask [H, W]: run lengths, tight box and area."""
+    rle = encode_rle(mask)
+    return Instance(category_id, score, rle, rle_box_xyxy(rle), rle_area(rle))
 
 
 def rle_area(rle: Rle) -> int:

@@ -14,11 +14,11 @@ from torchvision.ops import nms
 
 from dinov.boxes import cxcywh_to_xyxy
 from dinov.images import ImageTransform
-from dinov.masks import encode_rle, rle_area, rle_box_xyxy
+from dinov.masks import instance_of
 from dinov.model.dinov import PointProposals
 from dinov.model.heads import masks_of
 from dinov.postprocess import resize_mask_logits
-from dinov.types import Instance, Referral
+from dinov.types import Referral
 
 _MASKS_AT_ONCE = 64
 """Masks are made in parts of so many, to bound the memory."""
@@ -144,15 +144,15 @@ def to_referral(
         [(index, score) for index, score in zip(*row, strict=True) if 0 < score >= score_threshold]
         for row in zip(indices, scores, strict=True)
     ]
-    rles = {
-        index: encode_rle(final_mask_logits(points, mask_features, index, transform).numpy() > 0)
+    masks = {
+        index: final_mask_logits(points, mask_features, index, transform).numpy() > 0
         for index in {index for row in ranked for index, _ in row}
     }
     candidates = {
         object_id: tuple(
-            Instance(object_id, score, rle, rle_box_xyxy(rle), rle_area(rle))
-            for rle, score in ((rles[index], score) for index, score in row)
-            if rle_area(rle) > 0
+            instance_of(masks[index], object_id, score)
+            for index, score in row
+            if masks[index].any()
         )
         for object_id, row in zip(object_ids, ranked, strict=True)
     }

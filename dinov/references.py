@@ -2,14 +2,16 @@
 
 Each annotation is a prompt. The optional field ``"prompt": {"type", "points", "width",
 "positive"}`` says how the object was marked; without it the segmentation is a mask prompt, or the
-bbox a box prompt.
+bbox a box prompt. Where objects matter, not categories, annotations with the same ``track_id`` mark
+the same object.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dinov import coco
 from dinov.errors import InvalidPrompt, InvalidReferences
+from dinov.frames import FrameSource
 from dinov.images import read_rgb
 from dinov.masks import rasterise
 from dinov.types import Category, Prompt, PromptType, Reference, SizeHW
@@ -38,7 +41,12 @@ class _Annotation(BaseModel):
     segmentation: Any = None
     bbox: list[float] = []
     iscrowd: bool | None = False
+    track_id: int | None = Field(default=None, ge=1)
     prompt: _PromptField | None = None
+
+    @property
+    def is_positive(self) -> bool:
+        return self.prompt is None or self.prompt.positive
 
 
 class _Image(BaseModel):
@@ -46,6 +54,7 @@ class _Image(BaseModel):
     file_name: str = Field(min_length=1)
     width: int | None = None
     height: int | None = None
+    frame_index: int | None = Field(default=None, ge=0)
 
 
 class _Category(BaseModel):
@@ -60,6 +69,9 @@ class _Document(BaseModel):
     categories: list[_Category]
 
 
+_Marked = tuple[Path, _Image, tuple[_Annotation, ...]]
+
+
 @dataclass(frozen=True)
 class ReferenceFile:
     """The references of one file. Iterating reads one picture after the other.
@@ -70,7 +82,7 @@ class ReferenceFile:
     path: Path
     categories: tuple[Category, ...]
     notes: tuple[str, ...]
-    _images: tuple[tuple[Path, _Image, tuple[_Annotation, ...]], ...]
+    _images: tuple[_Marked, ...]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -90,6 +102,55 @@ class ReferenceFile:
             prompts = [_to_prompt(annotation, image, size_hw) for annotation in marks]
             yield Reference(picture, prompts, image.file_name)
 
+    def objects_apart(self) -> tuple[ReferenceFile, dict[int, int]]:
+        """Make each object a category of its own, as the refer task needs it.
+
+        Annotations with the same ``track_id`` mark the same object; without one, each marks
+        another. A negative without one stands against all objects of its category.
+
+        Returns:
+            The file with one category per object, whose id is the track id where there is one;
+            and the category that each object had.
+
+        Raises:
+            InvalidReferences: if one object has two categories.
+        """
+        numbered = _with_track_ids(self._images)
+        category_of = _category_of_each_object(self.path, numbered)
+
+        def of_objects(mark: _Annotation) -> list[_Annotation]:
+            alike = [i for i, category in category_of.items() if category == mark.category_id]
+            objects = alike if mark.track_id is None else [mark.track_id]
+            return [mark.model_copy(update={"category_id": i}) for i in objects]
+
+        images = tuple(
+            (picture, image, tuple(a for mark in marks for a in of_objects(mark)))
+            for picture, image, marks in numbered
+        )
+        names = {category.id: category.name for category in self.categories}
+        categories = tuple(Category(i, f"{names[c]} {i}") for i, c in category_of.items())
+        return replace(self, categories=categories, _images=images), category_of
+
+    def on_frames(self, frames: FrameSource) -> dict[int, list[Prompt]]:
+        """The prompts by the number of the frame that they are drawn on.
+
+        Raises:
+            InvalidReferences: if there is no such frame, or it is of another size.
+            InvalidPrompt: if a prompt marks nothing; the message names annotation and image.
+        """
+        prompts: dict[int, list[Prompt]] = {}
+        for _, image, marks in self._images:
+            index = frames.find(image.file_name, image.frame_index)
+            if index is None:
+                raise InvalidReferences(
+                    f"{self.path} names the frame {image.file_name} (frame_index "
+                    f"{image.frame_index}), which {frames.name} does not have. See --help."
+                )
+            size_hw = frames.size_hw(index)
+            _check_size(Path(image.file_name), image, size_hw)
+            prompts.setdefault(index, []).extend(_to_prompt(a, image, size_hw) for a in marks)
+        return prompts
+
 
 def read_references(path: Path, images_directory: Path | None = None) -> ReferenceFile:
     """Read a references file and check that it hangs together.
@@ -102,27 +163,34 @@ def read_references(path: Path, images_directory: Path | None = None) -> Referen
         InvalidReferences: if the file is missing, no COCO JSON, names unknown ids or absent
             pictures, or holds no positive prompt.
     """
+    file = read_marks(path, images_directory)
+    for picture, image, _ in file._images:
+        if not picture.is_file():
+            raise InvalidReferences(
+                f"{path} names the image {image.file_name}, which is not in "
+                f"{images_directory or path.parent}. "
+                "Give the folder of the images: --reference-images."
+            )
+    return file
+
+
+def read_marks(path: Path, images_directory: Path | None = None) -> ReferenceFile:
+    """As ``read_references``, whether or not the pictures are there."""
     document = _parse(path)
     _check_unique(path, "images", [image.id for image in document.images])
     _check_unique(path, "categories", [category.id for category in document.categories])
     grouped, notes = _prompts_by_image(path, document)
     directory = path.parent if images_directory is None else images_directory
-    images = []
-    for image in document.images:
-        if not grouped[image.id]:
-            continue
-        picture = directory / image.file_name
-        if not picture.is_file():
-            raise InvalidReferences(
-                f"{path} names the image {image.file_name}, which is not in {directory}. "
-                "Give the folder of the images: --reference-images."
-            )
-        images.append((picture, image, tuple(grouped[image.id])))
+    images = tuple(
+        (directory / image.file_name, image, tuple(grouped[image.id]))
+        for image in document.images
+        if grouped[image.id]
+    )
     categories = [
         Category(row.id, row.name, supercategory=row.supercategory or Category.supercategory)
         for row in document.categories
     ]
-    return ReferenceFile(path, tuple(categories), tuple(notes), tuple(images))
+    return ReferenceFile(path, tuple(categories), tuple(notes), images)
 
 
 def _parse(path: Path) -> _Document:
@@ -166,7 +234,7 @@ def _prompts_by_image(
             notes.append(f"Annotation {annotation.id} is a crowd, no example: not used.")
             continue
         grouped[annotation.image_id].append(annotation)
-        if annotation.prompt is None or annotation.prompt.positive:
+        if annotation.is_positive:
             marked.add(annotation.category_id)
     if not marked:
         raise InvalidReferences(
@@ -179,6 +247,38 @@ def _prompts_by_image(
         if category_id not in marked
     ]
     return grouped, notes
+
+
+def _with_track_ids(images: Sequence[_Marked]) -> list[_Marked]:
+    """Give each positive annotation that has no track id one that is free."""
+    taken = {mark.track_id for *_, marks in images for mark in marks}
+    free = (number for number in count(1) if number not in taken)
+    return [
+        (
+            picture,
+            image,
+            tuple(
+                mark.model_copy(update={"track_id": next(free)})
+                if mark.track_id is None and mark.is_positive
+                else mark
+                for mark in marks
+            ),
+        )
+        for picture, image, marks in images
+    ]
+
+
+def _category_of_each_object(path: Path, images: Sequence[_Marked]) -> dict[int, int]:
+    category_of: dict[int, int] = {}
+    for mark in (mark for *_, marks in images for mark in marks):
+        if mark.track_id is None or not mark.is_positive:
+            continue
+        if category_of.setdefault(mark.track_id, mark.category_id) != mark.category_id:
+            raise InvalidReferences(
+                f"{path}: annotation {mark.id} gives the object with track_id {mark.track_id} "
+                "another category. One object has one category."
+            )
+    return dict(sorted(category_of.items()))
 
 
 def _check_size(picture: Path, image: _Image, size_hw: SizeHW) -> None:

@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from dinov.config import VARIANTS
 from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
 from dinov.masks import rle_iou
-from dinov.model.build import build_model
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
-from dinov.types import Image, Prompt, PromptType, Reference, Referral
-
-
-def make_predictor(**options: Any) -> Predictor:
-    torch.manual_seed(0)
-    settings: dict[str, Any] = {"variant": "tiny", "checkpoint_hash": "abc", "device": "cpu"}
-    return Predictor(build_model(VARIANTS["tiny"]), **(settings | options))
-
-
-def photo(seed: int, height: int = 90, width: int = 120) -> Image:
-    return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
-
+from dinov.types import Prompt, PromptType, Reference, Referral
+from tests.dinov.tiny import make_predictor, photo
 
 BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
 POINT = Prompt(2, PromptType.POINT, (100.0, 80.0))

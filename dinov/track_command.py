@@ -1,0 +1,208 @@
+"""``python -m dinov track``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dinov import coco
+from dinov.device import DEVICE_HELP
+from dinov.errors import DinovError, InvalidReferences
+from dinov.frames import FrameFolder, FrameSource, VideoFile
+from dinov.predictor import Predictor
+from dinov.refer import VIDEO_OPTIONS
+from dinov.references import read_marks
+from dinov.track_files import MAX_TRACK_ID, TrackedFrame, video_document, write_mask_png
+from dinov.tracker import MAX_RECENT, SURE, TrackerState, VideoTracker
+from dinov.types import Category, Prompt
+
+_log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    add = parser.add_argument
+    add(
+        "--references",
+        type=Path,
+        required=True,
+        metavar="REF.json",
+        help="COCO instances JSON whose annotations are the prompts; annotations with the same "
+        "track_id mark the same object. An image in it stands for a frame: the one of its "
+        "file_name in the folder; in a video file that of its frame_index, or else of the number "
+        "at the end of its file_name (from 0)",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--video", type=Path, metavar="FILE", help="a video file")
+    source.add_argument(
+        "--frames", type=Path, metavar="DIR", help="a folder of frames, in the order of their names"
+    )
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where masks/*.png (the value of a pixel is its object's track_id) and tracks.json "
+        "(COCO) are written",
+    )
+    add("--checkpoint", default="lite", metavar="NAME|FILE", help="name or file (default: lite)")
+    add(
+        "--score-threshold",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="an object that scores lower is not on the frame, 0 to 1 (default: 0)",
+    )
+    add(
+        "--memory-threshold",
+        type=float,
+        default=SURE,
+        metavar="X",
+        help="lowest score of a found mask that serves as a prompt for later frames "
+        "(default: %(default)s)",
+    )
+    add(
+        "--memory",
+        type=_at_least(0),
+        default=MAX_RECENT,
+        metavar="N",
+        help="how many found masks serve so, beside the marks (default: %(default)s)",
+    )
+    add(
+        "--mask-encoding",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+    add(
+        "--grid",
+        type=_at_least(1),
+        default=VIDEO_OPTIONS.grid,
+        metavar="N",
+        help="masks are proposed at N x N points (default: %(default)s)",
+    )
+    add("--input-size", type=int, metavar="N", help="side in pixels (default: the checkpoint's)")
+    add("--device", default="auto", help=DEVICE_HELP)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return value
+
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    """Track; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Whatever can be wrong with the input is told before the model is loaded.
+    frames: FrameSource = VideoFile(args.video) if args.video else FrameFolder(args.frames)
+    references = read_marks(args.references)
+    objects, category_of = references.objects_apart()
+    if max(category_of) > MAX_TRACK_ID:
+        raise InvalidReferences(
+            f"{args.references} has an object numbered {max(category_of)}; the masks can hold 1 to "
+            f"{MAX_TRACK_ID}. Change its track_id."
+        )
+    marks = objects.on_frames(frames)
+    args.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=args.output):  # raises the OSError of writing there
+        pass
+    for note in references.notes:
+        _log.info(note)
+
+    predictor = Predictor.from_checkpoint(
+        args.checkpoint, device=args.device, input_size=args.input_size
+    )
+    tracker = VideoTracker(
+        predictor,
+        options=replace(VIDEO_OPTIONS, grid=args.grid),
+        score_threshold=args.score_threshold,
+        memory_threshold=args.memory_threshold,
+        max_recent=args.memory,
+    )
+    done: list[TrackedFrame] = []
+    problems: list[str] = []
+    try:
+        for frame in _track_all(frames, marks, tracker, problems):
+            write_mask_png(frame, args.output / "masks")
+            done.append(frame)
+    finally:  # what is done is kept, also after Ctrl-C
+        if done:
+            _write_tracks(args, frames.name, done, references.categories, category_of, predictor)
+    for problem in problems:
+        _log.error("dinov: %s", problem)
+    return int(bool(problems))
+
+
+def _track_all(
+    frames: FrameSource,
+    marks: Mapping[int, Sequence[Prompt]],
+    tracker: VideoTracker,
+    problems: list[str],
+) -> Iterator[TrackedFrame]:
+    """Track frame after frame; one that cannot be used is noted and left out."""
+    state = TrackerState()
+    index = -1
+    for frame in tqdm(frames, total=len(frames) or None, unit="frame", disable=None):
+        index = frame.index
+        try:
+            state, objects = tracker.step(state, frame.load(), marks.get(index, ()))
+        except DinovError as error:
+            problems.append(str(error))
+            continue
+        except (MemoryError, RuntimeError) as error:  # too little memory is either of them
+            reason = (str(error).splitlines() or ["too little memory"])[0]
+            problems.append(f"Stopped at frame {frame.name}: {reason}")
+            return
+        yield TrackedFrame(index, frame.name, objects)
+    if index + 1 < len(frames):
+        problems.append(
+            f"{frames.name} says that it has {len(frames)} frames, but only {index + 1} could be "
+            "read. If some are missing, the file is damaged: copy it again."
+        )
+    problems += [
+        f"Frame {i} was never reached: its marks are not used." for i in marks if i > index
+    ]
+
+
+def _write_tracks(
+    args: argparse.Namespace,
+    video_name: str,
+    done: Sequence[TrackedFrame],
+    categories: Sequence[Category],
+    category_of: Mapping[int, int],
+    predictor: Predictor,
+) -> None:
+    info: dict[str, coco.Scalar] = {
+        "checkpoint": predictor.variant,
+        "checkpoint_sha256": predictor.checkpoint_hash,
+        "input_size": predictor.input_size,
+        "score_threshold": args.score_threshold,
+        "task": "refer",
+    }
+    export = video_document(
+        video_name,
+        done,
+        sorted(categories, key=lambda category: category.id),
+        category_of,
+        info=info,
+        encoding=args.mask_encoding,
+    )
+    coco.write(export.document, args.output / "tracks.json")
+    for change in (*export.renamed, *export.dropped):
+        _log.info(change)
+    for number in category_of:
+        seen = sum(number in {i.category_id for i in f.objects.instances} for f in done)
+        _log.info("Object %d is on %d of %d frames.", number, seen, len(done))
+    _log.info("Written: %s, %s", args.output / "tracks.json", args.output / "masks")

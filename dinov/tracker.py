@@ -1,0 +1,201 @@
+"""The refer task over a video: what an object looked like is the prompt by which it is found.
+
+Source: parity notes of the published model, section 6.2 (its evaluation on DAVIS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dinov.masks import decode_rle, instance_of, rasterise
+from dinov.predictor import Predictor
+from dinov.prompt_bank import PromptBank
+from dinov.refer import VIDEO_OPTIONS, ReferOptions
+from dinov.types import Image, Instance, Mask, Prompt, PromptType, Segmentation
+
+MAX_RECENT = 8
+"""Frames that are remembered beside the marked ones, as in the published evaluation."""
+
+SURE = 0.5
+"""From this score on, the best proposal has at least as much weight as all others together."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Embeddings [C] of what one object looked like.
+
+    Those of marks stay for good; ``recent`` are found masks, oldest first. ``negatives`` are marks
+    of what the object is not.
+    """
+
+    marked: tuple[Tensor, ...] = ()
+    recent: tuple[Tensor, ...] = ()
+    negatives: tuple[Tensor, ...] = ()
+
+    def with_mark(self, embedding: Tensor, *, positive: bool) -> Memory:
+        """Add a mark. What was found before goes: it led to a frame that had to be marked."""
+        if positive:
+            return replace(self, marked=(*self.marked, embedding), recent=())
+        return replace(self, negatives=(*self.negatives, embedding), recent=())
+
+    def with_found(self, embedding: Tensor, max_recent: int) -> Memory:
+        """Add what was found on a frame; the oldest such entries go."""
+        recent = (*self.recent, embedding)
+        return replace(self, recent=recent[max(0, len(recent) - max_recent) :])
+
+
+@dataclass(frozen=True)
+class TrackerState:
+    """Everything that the next frame depends on: the memory of each object, by its number."""
+
+    memories: Mapping[int, Memory] = field(default_factory=dict)
+
+
+class VideoTracker:
+    """Finds marked objects on one frame after the other.
+
+    An object is known by the number that its prompts carry as ``category_id``, and so do its
+    instances. The tracker itself remembers nothing: each step turns a state into the next one.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        options: ReferOptions = VIDEO_OPTIONS,
+        score_threshold: float = 0.0,
+        memory_threshold: float = SURE,
+        max_recent: int = MAX_RECENT,
+    ) -> None:
+        """Choose how to track.
+
+        Args:
+            predictor: the model.
+            options: where proposals are made and which of them are compared.
+            score_threshold: an object whose best proposal scores lower is not on the frame.
+            memory_threshold: lowest score of a mask that is remembered.
+            max_recent: so many found masks are remembered per object.
+        """
+        self._predictor = predictor
+        self._options = options
+        self._score_threshold = score_threshold
+        self._memory_threshold = memory_threshold
+        self._max_recent = max_recent
+
+    def track(
+        self, frames: Iterable[Image], marks: Mapping[int, Sequence[Prompt]]
+    ) -> Iterator[Segmentation]:
+        """Find the objects on every frame, beginning where each is marked first.
+
+        Args:
+            frames: RGB images; only one at a time is held.
+            marks: prompts by frame number, from 0. Those on later frames are corrections.
+
+        Yields:
+            For each frame the objects on it, without overlaps.
+        """
+        state = TrackerState()
+        for index, image in enumerate(frames):
+            state, found = self.step(state, image, marks.get(index, ()))
+            yield found
+
+    def step(
+        self, state: TrackerState, image: Image, prompts: Sequence[Prompt] = ()
+    ) -> tuple[TrackerState, Segmentation]:
+        """Find the objects on the next frame.
+
+        Args:
+            state: after the frame before; ``TrackerState()`` at first.
+            image: [H, W, 3] uint8 RGB.
+            prompts: marks on this very frame, see ``correct``.
+
+        Returns:
+            The state after this frame, and the objects on it, best score first. No two share a
+            pixel: it goes to the better score. An object that is outlined by a polygon or a mask is
+            where it was drawn, with score 1.
+
+        Raises:
+            InvalidPrompt: if a prompt is outside the image or has no area.
+        """
+        state = self.correct(state, image, prompts)
+        drawn = _drawn(prompts, image)
+        found = self._look_for(state, image, set(state.memories) - set(drawn))
+        result = without_overlaps(Segmentation(found.size_hw, (*drawn.values(), *found.instances)))
+        sure = [
+            instance
+            for instance in result.instances
+            if instance.category_id not in drawn and instance.score >= self._memory_threshold
+        ]
+        return self._remember(state, image, sure), result
+
+    def correct(self, state: TrackerState, image: Image, prompts: Sequence[Prompt]) -> TrackerState:
+        """Remember for good what objects look like, or do not, on any frame of the video.
+
+        Of an object marked so, the found masks that are remembered go: they led astray.
+
+        Raises:
+            InvalidPrompt: if a prompt is outside the image or has no area.
+        """
+        memories = dict(state.memories)
+        embeddings = self._predictor.embed_prompts(image, prompts) if prompts else ()
+        for prompt, embedding in zip(prompts, embeddings, strict=True):
+            memory = memories.get(prompt.category_id, Memory())
+            memories[prompt.category_id] = memory.with_mark(embedding, positive=prompt.positive)
+        return TrackerState(memories)
+
+    def _look_for(self, state: TrackerState, image: Image, objects: set[int]) -> Segmentation:
+        memories = {i: state.memories[i] for i in objects if state.memories[i].marked}
+        if not memories:
+            return Segmentation((image.shape[0], image.shape[1]))
+        bank = PromptBank(
+            self._predictor.fingerprint,
+            {i: _mean((*m.marked, *m.recent)) for i, m in memories.items()},
+            {i: _mean(m.negatives) for i, m in memories.items() if m.negatives},
+        )
+        return self._predictor.refer(
+            image, bank, options=self._options, score_threshold=self._score_threshold
+        ).best
+
+    def _remember(
+        self, state: TrackerState, image: Image, instances: Sequence[Instance]
+    ) -> TrackerState:
+        memories = dict(state.memories)
+        prompts = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in instances]
+        embeddings = self._predictor.embed_prompts(image, prompts) if prompts else ()
+        for instance, embedding in zip(instances, embeddings, strict=True):
+            memory = memories[instance.category_id]
+            memories[instance.category_id] = memory.with_found(embedding, self._max_recent)
+        return TrackerState(memories)
+
+
+def without_overlaps(segmentation: Segmentation) -> Segmentation:
+    """Give every pixel to the best-scored instance on it; whoever keeps none is not there."""
+    taken = np.zeros(segmentation.size_hw, np.bool_)
+    instances = []
+    for instance in sorted(segmentation.instances, key=lambda instance: -instance.score):
+        mask = decode_rle(instance.rle)
+        left = mask & ~taken
+        if left.any():
+            instances.append(instance_of(left, instance.category_id, instance.score))
+        taken |= mask
+    return Segmentation(segmentation.size_hw, tuple(instances))
+
+
+def _drawn(prompts: Sequence[Prompt], image: Image) -> dict[int, Instance]:
+    """The objects whose outlines the annotator gave, by number; several outlines are united."""
+    size_hw = (image.shape[0], image.shape[1])
+    masks: dict[int, Mask] = {}
+    for prompt in prompts:
+        if prompt.positive and prompt.type in {PromptType.POLYGON, PromptType.MASK}:
+            mask = rasterise(prompt, size_hw)
+            masks[prompt.category_id] = mask | masks.get(prompt.category_id, np.False_)
+    return {number: instance_of(mask, number, 1.0) for number, mask in masks.items()}
+
+
+def _mean(embeddings: Sequence[Tensor]) -> Tensor:
+    return torch.stack(tuple(embeddings)).mean(0, keepdim=True)
