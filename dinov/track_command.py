@@ -140,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
     finally:  # what is done is kept, also after Ctrl-C
         if done:
             _write_tracks(args, frames.name, done, references.categories, category_of, predictor)
-    for problem in problems:
-        _log.error("dinov: %s", problem)
+        for problem in problems:
+            _log.error("dinov: %s", problem)
     return int(bool(problems))
 
 

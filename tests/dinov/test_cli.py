@@ -23,6 +23,8 @@ from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
 from dinov.model.build import build_model
+from dinov.predictor import Predictor
+from dinov.refer import ReferOptions
 
 Segment = Callable[..., int]
 
@@ -129,6 +131,27 @@ def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
     assert segment("--score-threshold", 0, "--mask-encoding", "rle") == 0
     document = json.loads((photos / "out.json").read_text())
     assert {type(row["segmentation"]) for row in document["annotations"]} == {dict}
+
+
+def test_refer_finds_each_marked_object_at_most_once(
+    segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anything = ReferOptions(grid=3, iou_threshold=-1e9, min_area=0)
+    refer = functools.partialmethod(Predictor.refer, options=anything)
+    monkeypatch.setattr(Predictor, "refer", refer)
+    assert segment("--task", "refer") == 0
+    api = COCO(str(photos / "out.json"))
+    assert api.dataset["info"]["task"] == "refer"
+    assert api.dataset["info"]["score_threshold"] == 0
+    objects = {(a["image_id"], a["attributes"]["track_id"]): a for a in api.anns.values()}
+    assert set(objects) == {(image, track) for image in (1, 2, 3) for track in (1, 2)}
+    for (_, track), annotation in objects.items():
+        assert api.cats[annotation["category_id"]]["name"] == {1: "leaf", 2: "stone"}[track]
+
+
+def test_refer_finds_nothing_where_nothing_is_certain(segment: Segment, photos: Path) -> None:
+    assert segment("--task", "refer", "--score-threshold", 1) == 0
+    assert json.loads((photos / "out.json").read_text())["annotations"] == []
 
 
 def test_a_bad_target_is_reported_and_the_rest_goes_on(

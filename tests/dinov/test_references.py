@@ -10,7 +10,8 @@ import pytest
 
 from dinov import masks
 from dinov.errors import InvalidImage, InvalidPrompt, InvalidReferences
-from dinov.references import read_references
+from dinov.frames import FrameFolder
+from dinov.references import read_marks, read_references
 from dinov.types import PromptType
 
 SIZE = (30, 40)
@@ -181,3 +182,78 @@ def test_the_example_is_valid(repository: Path) -> None:
     references = read_references(repository / "assets/example/references.json")
     assert references.notes == ()
     assert all(reference.prompts for reference in references)
+
+
+def mark(number: int, category: int = 4, positive: bool = True, **fields: Any) -> dict[str, Any]:
+    prompt = {"type": "point", "points": [number, 9], "positive": positive}
+    return {"id": number, "image_id": 1, "category_id": category, "prompt": prompt} | fields
+
+
+def test_each_annotation_is_an_object_unless_track_ids_join_some(tmp_path: Path) -> None:
+    marks = [mark(1), mark(2, track_id=2), mark(3, track_id=2), mark(4, category=5)]
+    content = document(*marks, categories=[{"id": 4, "name": "leaf"}, {"id": 5, "name": "twig"}])
+    apart, category_of = read_references(written(tmp_path, content)).objects_apart()
+    assert category_of == {1: 4, 2: 4, 3: 5}
+    (reference,) = apart
+    assert [(p.category_id, p.points[0]) for p in reference.prompts] == [
+        (1, 1),
+        (2, 2),
+        (2, 3),
+        (3, 4),
+    ]
+    assert [(c.id, c.name) for c in apart.categories] == [
+        (1, "leaf 1"),
+        (2, "leaf 2"),
+        (3, "twig 3"),
+    ]
+
+
+def test_a_negative_stands_against_its_object_or_all_of_its_category(tmp_path: Path) -> None:
+    marks = [
+        mark(1, track_id=8),
+        mark(2, track_id=9),
+        mark(3, category=5),
+        mark(4, positive=False),
+        mark(5, positive=False, track_id=9),
+    ]
+    content = document(*marks, categories=[{"id": 4, "name": "leaf"}, {"id": 5, "name": "twig"}])
+    apart, category_of = read_references(written(tmp_path, content)).objects_apart()
+    assert category_of == {1: 5, 8: 4, 9: 4}
+    (reference,) = apart
+    negatives = [(p.category_id, p.points[0]) for p in reference.prompts if not p.positive]
+    assert negatives == [(8, 4), (9, 4), (9, 5)]
+
+
+def test_an_object_of_two_categories_is_refused(tmp_path: Path) -> None:
+    marks = [mark(1, track_id=2), mark(2, category=5, track_id=2)]
+    content = document(*marks, categories=[{"id": 4, "name": "leaf"}, {"id": 5, "name": "twig"}])
+    file = read_references(written(tmp_path, content))
+    with pytest.raises(InvalidReferences, match="annotation 2 gives the object with track_id 2"):
+        file.objects_apart()
+
+
+@pytest.mark.parametrize("fields", [{"track_id": 0}, {"track_id": -3}, {"track_id": "x"}])
+def test_track_ids_begin_at_one(tmp_path: Path, fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidReferences, match="track_id"):
+        read_references(written(tmp_path, document(mark(1, **fields))))
+
+
+def test_marks_on_frames_need_no_pictures(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", SIZE[::-1]).save(tmp_path / "a.png")
+    PIL.Image.new("RGB", SIZE[::-1]).save(tmp_path / "b.png")
+    content = document(
+        mark(1),
+        mark(2, image_id=2),
+        mark(3, image_id=2),
+        images=[
+            {"id": 1, "file_name": "elsewhere/unknown.png", "frame_index": 0},
+            {"id": 2, "file_name": "elsewhere/b.png", "width": 40, "height": 30},
+        ],
+    )
+    path = tmp_path / "marks.json"
+    path.write_text(json.dumps(content))
+    prompts = read_marks(path).on_frames(FrameFolder(tmp_path))
+    assert {index: [p.points[0] for p in marks] for index, marks in prompts.items()} == {
+        0: [1],
+        1: [2, 3],
+    }
