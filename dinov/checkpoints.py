@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dinov import upstream
 from dinov.config import VARIANTS, recognise_variant
 from dinov.download import find, sha256_of
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch
+from dinov.files import written_whole
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
 
@@ -107,13 +107,9 @@ def save_model(
         if not stored.isfinite().all():
             raise ValueError(f"'{name}' has values that are not finite in {dtype}.")
         tensors[name] = stored.contiguous()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with written_whole(path) as partial:
         save_file(tensors, partial, metadata={"format": "pt", **metadata})
-        return partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return path
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dinov import __version__, masks
+from dinov.files import written_whole
 from dinov.types import Category, Rle, Segmentation, SizeHW
 
 Encoding = Literal["auto", "polygon", "rle"]
@@ -172,13 +172,8 @@ def write(document: Mapping[str, Any], path: Path) -> Path:
         OSError: if the folder cannot be written to.
     """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where masks/*.png (the value of a pixel is its object's track_id) and tracks.json "
         "(COCO) are written",
     )
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--checkpoint", default="lite", metavar="NAME|FILE", help="name or file (default: lite)")
     add(
         "--score-threshold",

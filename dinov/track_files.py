@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dinov import coco
+from dinov.files import written_whole
 from dinov.masks import decode_rle
 from dinov.types import Category, Segmentation
 
@@ -63,15 +63,10 @@ def write_mask_png(frame: TrackedFrame, directory: Path) -> Path:
     The path holds either the old file or the whole new one.
     """
     path = directory / PurePosixPath(frame.name).with_suffix(".png")
-    path.parent.mkdir(parents=True, exist_ok=True)
     picture = PIL.Image.fromarray(index_map(frame.objects))
     picture.putpalette(palette())
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with written_whole(path) as partial:
         picture.save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -74,6 +74,7 @@ LAYERS = (
     ("dinov.frames",),
     ("dinov.images", "dinov.masks"),
     ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
+    ("dinov.files",),
     ("dinov.upstream",),
     ("dinov.types", "dinov.errors"),
     ("app", "dinov"),  # the packages themselves hold a docstring and the version
