@@ -1,4 +1,4 @@
-"""``python -m dinov evaluate few-shot``."""
+"""``python -m dinov evaluate``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from dinov.checkpoints import LoadedCheckpoint, load_model
 from dinov.config import VARIANTS, LiteBackboneConfig
 from dinov.device import DEVICE_HELP
-from dinov.evaluation import report
+from dinov.evaluation import report, vos_command
 from dinov.evaluation.episodes import draw_episodes
 from dinov.evaluation.few_shot import evaluate
 from dinov.evaluation.methods import CosineMethod, ForegroundMethod, Method, PredictorMethod
@@ -56,11 +56,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--input-size", type=int, help="side in pixels (default: the checkpoint's own)")
     add("--seed", type=int, default=0, help="of the episodes (default: 0)")
     add("--device", default="auto", help=DEVICE_HELP)
+    vos_command.add_arguments(
+        commands.add_parser(
+            "vos",
+            help="follow marked objects through videos",
+            description="Region and boundary accuracy (J, F) of tracks, beside standing still.",
+        )
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return vos_command.run(args) if args.benchmark == "vos" else _run_few_shot(args)
+
+
+def _run_few_shot(args: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     episodes = draw_episodes(
         read_folders(args.data, args.references, args.exclude),
