@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dinov.images import read_rgb
-from dinov.masks import decode_rle
-from dinov.training.datasets import Folder, Sample, TrueMask
 from dinov.training.prompt_sampling import sample_prompt
+from dinov.training.samples import Folder, Sample, TrueMask
 from dinov.types import Mask, PromptType, Reference
 
 
@@ -38,7 +37,7 @@ class Episode:
         """The reference photos with their prompts of one kind; the same at every call."""
         rng = np.random.default_rng(self.seed)
         return [
-            Reference(read_rgb(sample.path), [sample_prompt(decode_rle(truth.rle), kind, rng)])
+            Reference(read_rgb(sample.path), [sample_prompt(truth.mask(), kind, rng)])
             for sample, truth in self.examples
         ]
 
@@ -47,7 +46,7 @@ class Episode:
         mask = np.zeros(self.target.size_hw, np.bool_)
         for truth in self.target.truths:
             if truth.category == self.category:
-                mask |= decode_rle(truth.rle)
+                mask |= truth.mask()
         return mask
 
 

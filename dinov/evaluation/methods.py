@@ -18,7 +18,7 @@ from dinov.images import ImageTransform, read_rgb
 from dinov.masks import decode_rle, rasterise
 from dinov.model.dinov import DINOv
 from dinov.predictor import Predictor
-from dinov.training.datasets import Sample
+from dinov.training.samples import Sample
 from dinov.types import Image, Mask, PromptType
 
 _CACHE_BYTES = 1 << 30

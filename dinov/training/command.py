@@ -8,27 +8,68 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 
+from dinov.checkpoints import load_model
 from dinov.device import DEVICE_HELP, resolve_device
 from dinov.errors import InvalidDataset
-from dinov.training.config import PRESETS, DataConfig, LossWeights, ReferConfig, TrainingConfig
+from dinov.training.config import (
+    PRESETS,
+    DataConfig,
+    LossWeights,
+    ReferConfig,
+    TrainingConfig,
+    fine_tuning,
+)
 from dinov.training.datasets import read_folders
+from dinov.training.samples import Folder
 from dinov.training.trainer import Trainer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--preset", choices=PRESETS, default="lite", help="recipe to follow")
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="recipe to follow (default: lite; with --init a short one for the checkpoint)",
+    )
+    parser.add_argument(
+        "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
+    )
     parser.add_argument(
         "--data",
         type=Path,
         nargs="+",
         required=True,
+        metavar="PATH",
+        help="folders with train.json, val.json (COCO instances or panoptic) and images/, or "
+        "folders of those; or single COCO files, of which every fifth photo is for validation; "
+        "or folders of photos with a JSON file each, as SA-1B comes (for the refer task)",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        default=[],
         metavar="DIR",
-        help="folders with train.json, val.json (COCO instances) and images/, or folders of those",
+        help="where the photos of single COCO files are (default: in images/ or beside the file)",
+    )
+    parser.add_argument(
+        "--val",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="data for validation, if it is apart: whole COCO files, or folders with val.json",
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="NAME=FACTOR",
+        help="data sets that count more or less than by their size",
     )
     parser.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="folders left out")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
@@ -52,21 +93,53 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     # Many small images: OpenCV's own threads would only compete with the training.
     cv2.setNumThreads(1)
-    config = override(PRESETS[args.preset], args.set)
+    config = override(_recipe(args), args.set)
     if args.steps or args.minutes:
         config = replace(config, steps=args.steps, minutes=args.minutes)
     config = replace(config, seed=args.seed)
-    trainer = Trainer(
-        config,
-        read_folders(args.data, "train", args.exclude),
-        read_folders(args.data, "val", args.exclude),
-        args.output,
-        resolve_device(args.device),
-    )
+    train, val = _data(args)
+    config = with_folder_weights(config, args.weights, [folder.name for folder in train])
+    trainer = Trainer(config, train, val, args.output, resolve_device(args.device), args.init)
     if args.resume:
         trainer.resume()
     trainer.run()
     return 0
+
+
+def _recipe(args: argparse.Namespace) -> TrainingConfig:
+    if args.init and not args.preset:
+        return fine_tuning(load_model(args.init).variant)
+    return PRESETS[args.preset or "lite"]
+
+
+def _data(args: argparse.Namespace) -> tuple[list[Folder], list[Folder]]:
+    read = partial(
+        read_folders, exclude=args.exclude, images=args.images, hold_out=args.val is None
+    )
+    return read(args.data, "train", class_agnostic=True), read(args.val or args.data, "val")
+
+
+def with_folder_weights(
+    config: TrainingConfig, weights: Sequence[str], names: Sequence[str]
+) -> TrainingConfig:
+    """Set factors of data sets, given like "coco=2".
+
+    Raises:
+        InvalidDataset: if there is no such data set, or the factor is not a positive number.
+    """
+    factors = []
+    for text in weights:
+        name, _, factor = text.rpartition("=")
+        try:
+            factors.append((name, float(factor)))
+        except ValueError:
+            name = ""
+        if name not in names or factors[-1][1] <= 0:
+            raise InvalidDataset(
+                f"'{text}' is no weight of a data set. Use NAME=FACTOR with a positive number and "
+                f"one of: {', '.join(names)}."
+            )
+    return replace(config, data=replace(config.data, folder_weights=tuple(factors)))
 
 
 def override(config: TrainingConfig, settings: Sequence[str]) -> TrainingConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class DataConfig:
     ``scale_range`` is the length of the whole photo's longest side over ``crop_size``;
     ``weight_power`` tempers how much larger folders count. ``self_prompt_rate`` is the chance that
     a category seen in one image of the batch only is prompted: that teaches nothing about others.
+    ``folder_weights`` are (name, factor) pairs that make folders count more or less than that.
     """
 
     batch_size: int = 8
@@ -33,6 +34,7 @@ class DataConfig:
     scale_range: tuple[float, float] = (0.75, 2.0)
     aspect_jitter: float = 1.2
     weight_power: float = 0.5
+    folder_weights: tuple[tuple[str, float], ...] = ()
     semantic_weight: float = 0.5
     images_per_category: tuple[int, int] = (2, 4)
     prompts_per_category: int = 4
@@ -68,9 +70,9 @@ class TrainingConfig:
     factors of their losses.
 
     The learning rate warms up linearly and then follows a cosine to zero over ``steps`` or
-    ``minutes``, whichever ends first; ``None`` means no such limit. ``backbone_factor`` and
-    ``projection_factor`` scale it for the backbone and for the projection in which queries and
-    categories are compared.
+    ``minutes``, whichever ends first; ``None`` means no such limit. With ``decay_steps`` it falls
+    to a tenth at each of these steps instead. ``backbone_factor`` and ``projection_factor`` scale
+    it for the backbone and for the projection in which queries and categories are compared.
     """
 
     variant: str
@@ -90,6 +92,7 @@ class TrainingConfig:
     weight_decay: float = 0.05
     max_grad_norm: float = 0.01
     warmup_steps: int = 100
+    decay_steps: tuple[int, ...] = ()
     ema_decay: float = 0.999
     bfloat16: bool = False
     steps: int | None = None
@@ -98,6 +101,17 @@ class TrainingConfig:
     validations: int = 6
     seed: int = 0
 
+
+_PAPER = TrainingConfig(
+    variant="swin-t",
+    data=DataConfig(batch_size=64, crop_size=1024, scale_range=(0.1, 2.0), max_instances=100),
+    bfloat16=True,
+    warmup_steps=10,
+    decay_steps=(67_778, 105_092),
+    steps=168_750,
+    checkpoint_every=1000,
+    validations=30,
+)
 
 PRESETS: dict[str, TrainingConfig] = {
     # Two CPU cores: frozen ImageNet backbone, small crops, few points, a high learning rate.
@@ -122,5 +136,23 @@ PRESETS: dict[str, TrainingConfig] = {
         bfloat16=True,
         minutes=80,
     ),
+    # The paper's schedule; its data are COCO and SA-1B.
+    "swin-t": _PAPER,
+    "swin-l": replace(_PAPER, variant="swin-l", refer=ReferConfig(softmax=False)),
 }
 """Recipes by the name that ``--preset`` takes."""
+
+
+def fine_tuning(variant: str) -> TrainingConfig:
+    """The recipe that trains a checkpoint further on a few photos: its own, but gentle."""
+    recipe = PRESETS.get(variant, PRESETS["swin-t"])
+    return replace(
+        recipe,
+        variant=variant,
+        data=replace(recipe.data, batch_size=4, crop_size=min(512, recipe.data.crop_size)),
+        learning_rate=recipe.learning_rate / 5,
+        decay_steps=(),
+        warmup_steps=20,
+        steps=None,
+        minutes=20,
+    )

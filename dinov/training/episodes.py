@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dinov.images import read_rgb
-from dinov.masks import decode_rle
 from dinov.training.augmentation import draw_view, jitter_colour, pad_mask, to_input
 from dinov.training.config import DataConfig, ReferConfig
-from dinov.training.datasets import Folder, Sample
 from dinov.training.matcher import Truth
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.refer_episodes import ReferBatch, SeenObject, draw_refer
+from dinov.training.samples import Folder, Sample
 from dinov.types import Mask
 
 _MIN_AREA = 16
@@ -39,6 +38,7 @@ class Batch:
         prompt_masks: [P, S, S] bool.
         prompt_image: [P] the image of each prompt.
         prompt_category: [P] the category number of each prompt, 0 to K − 1.
+        is_generic: whether it serves the generic task; masks without categories do not.
         refer: what the refer task asks about the same images, unless it is left out.
     """
 
@@ -47,6 +47,7 @@ class Batch:
     prompt_masks: Tensor
     prompt_image: Tensor
     prompt_category: Tensor
+    is_generic: bool
     refer: ReferBatch | None
 
     @property
@@ -83,53 +84,72 @@ class EpisodeSampler:
         self.config, self.refer, self.seed = config, refer, seed
         self._by_category: dict[str, list[Sample]] = defaultdict(list)
         self._counts: list[dict[str, int]] = []
-        weights = []
-        for folder in folders:
+        # Masks without categories are asked for in the refer task only.
+        self._class_agnostic = [f for f in folders if f.is_class_agnostic and refer.weight]
+        labelled = [folder for folder in folders if not folder.is_class_agnostic]
+        for folder in labelled:
             counts: dict[str, int] = defaultdict(int)
             for sample in folder.samples:
                 for category in sorted(sample.categories):
                     self._by_category[category].append(sample)
                     counts[category] += 1
             self._counts.append(counts)
-            # Large and varied folders count more, but less than in proportion.
-            weight = (len(folder.samples) * max(1, len(counts))) ** config.weight_power
-            weights.append(weight * (config.semantic_weight if folder.is_semantic else 1.0))
-        self._weights = np.array(weights) / np.sum(weights)
+        self._weights = np.array([_weight(folder, config) for folder in labelled])
+        self._agnostic_weights = np.array([_weight(f, config) for f in self._class_agnostic])
+        total = self._weights.sum() + self._agnostic_weights.sum()
+        self._agnostic_rate = float(self._agnostic_weights.sum() / total)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
         rng = np.random.default_rng([self.seed, step])
-        views = [self._augmented(*choice, rng) for choice in self._choose(rng)]
-        return self._assemble(views, rng)
+        is_generic = not self._class_agnostic or rng.random() >= self._agnostic_rate
+        size = self.config.batch_size
+        first_views = max(1, size - round(self.refer.second_views * size))
+        choose = self._choose if is_generic else self._choose_class_agnostic
+        chosen = choose(first_views, rng)
+        chosen += chosen[: size - first_views]
+        return self._assemble([self._augmented(*choice, rng) for choice in chosen], is_generic, rng)
 
-    def _choose(self, rng: np.random.Generator) -> list[tuple[Sample, str]]:
-        chosen: list[tuple[Sample, str]] = []
+    def _choose_class_agnostic(
+        self, count: int, rng: np.random.Generator
+    ) -> list[tuple[Sample, Collection[str]]]:
+        weights = self._agnostic_weights / self._agnostic_weights.sum()
+        folders = rng.choice(len(weights), size=count, p=weights)
+        chosen = [self._class_agnostic[int(folder)] for folder in folders]
+        samples = [f.samples[int(rng.integers(len(f.samples)))].loaded() for f in chosen]
+        return [(sample, sample.categories) for sample in samples]
+
+    def _choose(self, count: int, rng: np.random.Generator) -> list[tuple[Sample, Collection[str]]]:
+        """Photos, each with the categories of which its view must show an object."""
+        chosen: list[tuple[Sample, Collection[str]]] = []
         folder = 0
-        again = round(self.refer.second_views * self.config.batch_size)
-        first_views = max(1, self.config.batch_size - again)
-        while len(chosen) < first_views:
+        weights = self._weights / self._weights.sum()
+        while len(chosen) < count:
             if not chosen or rng.random() < 0.5:
-                folder = int(rng.choice(len(self._weights), p=self._weights))
+                folder = int(rng.choice(len(weights), p=weights))
             counts = self._counts[folder]
             frequency = np.sqrt(list(counts.values()))
             category = list(counts)[int(rng.choice(len(counts), p=frequency / frequency.sum()))]
             low, high = self.config.images_per_category
-            wanted = min(int(rng.integers(low, high + 1)), first_views - len(chosen))
+            wanted = min(int(rng.integers(low, high + 1)), count - len(chosen))
             pool = self._by_category[category]
             picked = rng.choice(len(pool), size=min(wanted, len(pool)), replace=False)
-            chosen.extend((pool[int(index)], category) for index in picked)
-        return [*chosen, *chosen[: self.config.batch_size - first_views]]
+            chosen.extend((pool[int(index)], (category,)) for index in picked)
+        return chosen
 
-    def _augmented(self, sample: Sample, category: str, rng: np.random.Generator) -> _View:
+    def _augmented(
+        self, sample: Sample, wanted: Collection[str], rng: np.random.Generator
+    ) -> _View:
         config = self.config
-        anchors = [truth for truth in sample.truths if truth.category == category]
-        anchor = decode_rle(anchors[int(rng.integers(len(anchors)))].rle)
+        anchors = [truth for truth in sample.truths if truth.category in wanted]
+        everywhere = np.ones(sample.size_hw, np.bool_)
+        anchor = anchors[int(rng.integers(len(anchors)))].mask() if anchors else everywhere
         ys, xs = np.nonzero(anchor)
         pick = int(rng.integers(len(ys)))
         view = draw_view(sample.size_hw, (int(ys[pick]), int(xs[pick])), config, rng)
         objects = []
         for truth in sample.truths:
-            mask = view.of_mask(decode_rle(truth.rle))
+            mask = view.of_mask(truth.mask())
             if np.count_nonzero(mask) >= _MIN_AREA:
                 padded = pad_mask(mask, config.crop_size)
                 identity = None if truth.is_semantic else truth.identity
@@ -143,10 +163,12 @@ class EpisodeSampler:
         image = jitter_colour(view.of_image(read_rgb(sample.path)), rng)
         return _View(to_input(image, config.crop_size), objects, known)
 
-    def _assemble(self, views: Sequence[_View], rng: np.random.Generator) -> Batch:
+    def _assemble(
+        self, views: Sequence[_View], is_generic: bool, rng: np.random.Generator
+    ) -> Batch:
         places: dict[str, list[tuple[int, Mask]]] = defaultdict(list)
         for index, view in enumerate(views):
-            for seen in view.objects:
+            for seen in view.objects if is_generic else ():
                 places[seen.category].append((index, seen.mask))
         prompted = [name for name, where in places.items() if self._is_prompted(where, rng)]
         number = {name: i for i, name in enumerate(prompted)}
@@ -165,6 +187,7 @@ class EpisodeSampler:
             prompt_masks=torch.from_numpy(stacked),
             prompt_image=torch.tensor(images, dtype=torch.long),
             prompt_category=torch.tensor(categories, dtype=torch.long),
+            is_generic=is_generic,
             refer=draw_refer([view.objects for view in views], size, self.refer, rng)
             if self.refer.weight
             else None,
@@ -201,6 +224,15 @@ class EpisodeSampler:
             masks=torch.from_numpy(masks),
             known=torch.tensor([name in view.known for name in number], dtype=torch.bool),
         )
+
+
+def _weight(folder: Folder, config: DataConfig) -> float:
+    """Large and varied folders count more, but less than in proportion."""
+    annotated = {category for sample in folder.samples for category in sample.categories}
+    varied = len(folder.samples) * max(1, len(annotated))
+    factor = dict(config.folder_weights).get(folder.name, 1.0)
+    semantic = config.semantic_weight if folder.is_semantic else 1.0
+    return float(varied**config.weight_power * semantic * factor)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

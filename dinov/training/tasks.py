@@ -48,7 +48,7 @@ class Tasks:
         prompts = model.encode_prompts(pyramid, torch.cat(masks), torch.cat(images))
         first = len(batch.prompt_masks)
         generic, refer = None, tuple[ReferPrediction, ...]()
-        if self.config.generic_weight:
+        if self.config.generic_weight and batch.is_generic:
             generic = self._predict_generic(model, pyramid, prompts[:first], batch, uniform)
         if batch.refer is not None:
             wanted = _per_image(prompts[first:], batch.refer)

@@ -16,18 +16,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dinov.checkpoints import save_model
+from dinov.checkpoints import load_model, save_model
 from dinov.config import VARIANTS
 from dinov.device import autocast
-from dinov.errors import CheckpointCorrupt, InvalidDataset
+from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.model.lite import LiteBackbone
 from dinov.training.config import TrainingConfig
-from dinov.training.datasets import Folder
 from dinov.training.ema import WeightAverage
 from dinov.training.episodes import Batch, EpisodeSampler, to_device
 from dinov.training.imagenet import load_imagenet
+from dinov.training.samples import Folder
 from dinov.training.tasks import Tasks
 from dinov.training.validation import Validator
 
@@ -54,6 +54,7 @@ class Trainer:
         val: Sequence[Folder],
         output: Path,
         device: torch.device,
+        init: str | None = None,
     ) -> None:
         if config.steps is None and config.minutes is None:
             raise InvalidDataset("A training run needs an end. Give --steps or --minutes.")
@@ -62,6 +63,8 @@ class Trainer:
         self.model = build_model(VARIANTS[config.variant])
         if isinstance(self.model.backbone, LiteBackbone):
             load_imagenet(self.model.backbone)
+        if init is not None:
+            initialise(self.model, config.variant, init)
         self.model.backbone.requires_grad_(not config.freeze_backbone)
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, config)
@@ -113,7 +116,9 @@ class Trainer:
         def uniform(shape: tuple[int, ...]) -> Tensor:
             return torch.rand(shape, generator=generator, device=self.device)
 
-        factor = learning_rate_factor(self.step, config.warmup_steps, self.progress)
+        factor = learning_rate_factor(
+            self.step, config.warmup_steps, self.progress, config.decay_steps
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         self.model.train()
@@ -213,6 +218,21 @@ class Trainer:
         self.best_iou, self.validated = state["best_iou"], state["validated"]
 
 
+def initialise(model: DINOv, variant: str, checkpoint: str) -> None:
+    """Start from the weights of a checkpoint, by name or path, of the same variant.
+
+    Raises:
+        CheckpointError: if it is missing, damaged or of another variant.
+    """
+    loaded = load_model(checkpoint)
+    if loaded.variant != variant:
+        raise CheckpointMismatch(
+            f"Checkpoint '{checkpoint}' is a '{loaded.variant}', the recipe trains a '{variant}'. "
+            f"Use --preset {loaded.variant} or another --init."
+        )
+    model.load_state_dict(loaded.model.state_dict())
+
+
 def make_optimizer(model: DINOv, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW with the rates of the config's factors, and no decay of norms and embeddings."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -239,9 +259,13 @@ def make_optimizer(model: DINOv, config: TrainingConfig) -> torch.optim.AdamW:
     )
 
 
-def learning_rate_factor(step: int, warmup_steps: int, progress: float) -> float:
-    """Linear warm-up times a cosine from 1 to 0 over the run."""
+def learning_rate_factor(
+    step: int, warmup_steps: int, progress: float, decay_steps: Sequence[int] = ()
+) -> float:
+    """Linear warm-up times a cosine from 1 to 0 over the run, or a tenth more per decay step."""
     warmup = min(1.0, (step + 1) / max(1, warmup_steps))
+    if decay_steps:
+        return float(warmup * 0.1 ** sum(step >= decay for decay in decay_steps))
     return warmup * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from dinov.errors import InvalidDataset
 from dinov.images import ImageTransform, read_rgb
-from dinov.masks import decode_rle
 from dinov.model.dinov import DINOv
-from dinov.training.datasets import Folder, Sample
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
+from dinov.training.samples import Folder, Sample
 from dinov.types import Mask
 
 _THRESHOLDS = torch.linspace(0.05, 0.8, 16)
@@ -50,6 +50,11 @@ class Validator:
         self.size = size
         rng = np.random.default_rng(seed)
         pairs = _draw_pairs(train, val, rng)
+        if not pairs:
+            raise InvalidDataset(
+                "No category has objects both in training and in validation photos. "
+                "Add photos, or name others with --val."
+            )
         chosen = sorted(rng.permutation(len(pairs))[:episodes])
         self._pairs = [pairs[i] for i in chosen]
         self._seed = seed
@@ -80,7 +85,7 @@ class Validator:
         ]
         example = max((t for t in reference.truths if t.category == category), key=lambda t: t.area)
         kind = PROMPT_TYPES[number % len(PROMPT_TYPES)]
-        prompt = sample_prompt_mask(decode_rle(example.rle), kind, rng)
+        prompt = sample_prompt_mask(example.mask(), kind, rng)
         truth = fits[1].apply_mask(_union(target, category))
         return _Episode(
             torch.from_numpy(np.stack(pixels)),
@@ -94,15 +99,18 @@ def _draw_pairs(
     train: Sequence[Folder], val: Sequence[Folder], rng: np.random.Generator
 ) -> list[tuple[str, Sample, Sample]]:
     references: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    names = {folder.name for folder in train}
     for folder in train:
         for sample in folder.samples:
             for category in sample.categories:
                 references[folder.name, category].append(sample)
+                references["", category].append(sample)
     pairs = []
     for folder in val:
         for category in folder.categories:
             targets = [s for s in folder.samples if category in s.categories]
-            known = references[folder.name, category]
+            # Validation data of another name take their references from all training data.
+            known = references[folder.name if folder.name in names else "", category]
             if targets and known:
                 reference = known[int(rng.integers(len(known)))]
                 pairs.append((category, reference, targets[int(rng.integers(len(targets)))]))
@@ -138,6 +146,6 @@ def _square_mask(mask: Mask, size: int) -> Mask:
 
 
 def _union(sample: Sample, category: str) -> Mask:
-    masks = [decode_rle(truth.rle) for truth in sample.truths if truth.category == category]
+    masks = [truth.mask() for truth in sample.truths if truth.category == category]
     union: Mask = np.logical_or.reduce(masks)
     return union

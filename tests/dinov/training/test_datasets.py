@@ -5,12 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from dinov.errors import InvalidDataset
-from dinov.training.datasets import Folder, find_folders, read_folder, read_folders
+from dinov.masks import encode_rle
+from dinov.training.annotation_files import read_coco
+from dinov.training.datasets import find_folders, read_folder, read_folders
+from dinov.training.samples import Folder, PanopticSegment
 
 WriteFolder = Callable[..., Path]
+SIDE = 96
 NAMES = {"red", "blue", "green"}
 
 
@@ -80,16 +86,20 @@ def test_semantic_masks_are_told_apart(write_folder: WriteFolder) -> None:
     assert not read(path, "val").is_semantic
 
 
-def test_class_agnostic_folders_and_missing_splits_are_passed_over(
+def test_class_agnostic_folders_are_read_on_request_and_missing_splits_passed_over(
     write_folder: WriteFolder,
 ) -> None:
     regions = write_folder("regions", annotation_type="class_agnostic_regions")
     discs = write_folder("discs")
     (discs / "val.json").unlink()
-    assert read_folder(regions, "train") is None
+    read_regions = read_folder(regions, "train")
+    assert read_regions is not None
+    assert read_regions.is_class_agnostic
     assert read_folder(discs, "val") is None
     assert [f.name for f in read_folders([discs.parent], "train")] == ["discs"]
-    with pytest.raises(InvalidDataset, match=r"usable val\.json"):
+    both = read_folders([discs.parent], "train", class_agnostic=True)
+    assert [f.name for f in both] == ["discs", "regions"]
+    with pytest.raises(InvalidDataset, match=r"val\.json"):
         read_folders([discs.parent], "val")
 
 
@@ -127,3 +137,103 @@ def test_polygons_are_read_too(write_folder: WriteFolder) -> None:
 
     edit(path / "train.json", to_polygon)
     assert read(path).samples[0].truths[0].area == 400
+
+
+def test_boxes_without_masks_and_masks_without_area_are_left_out(
+    write_folder: WriteFolder,
+) -> None:
+    path = write_folder(train=(("red",) * 4,))
+
+    def spoil(document: Any) -> None:
+        first, second, third, _ = document["annotations"]
+        first["segmentation"] = [[10, 10, 30, 10]]
+        second["segmentation"] = []
+        del third["segmentation"]
+
+    edit(path / "train.json", spoil)
+    assert len(read(path).samples[0].truths) == 1
+
+
+def test_a_track_is_one_object_in_several_photos(write_folder: WriteFolder) -> None:
+    path = write_folder(train=(("red",), ("red", "blue")))
+
+    def track(document: Any) -> None:
+        for annotation in document["annotations"][:2]:
+            annotation["track_id"] = 7
+
+    edit(path / "train.json", track)
+    first, second = read(path).samples
+    identities = [truth.identity for truth in first.truths + second.truths]
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 2
+
+
+def test_a_single_file_is_split_and_its_photos_are_looked_for(
+    write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    folder = write_folder(train=(("red",),) * 11)
+    file = tmp_path / "mine.json"
+    file.write_text((folder / "train.json").read_text())
+    with pytest.raises(InvalidDataset, match="--images"):
+        read_folders([file], "train")
+    images = [tmp_path, folder / "images"]
+    train, val = (read_folders([file], split, images=images)[0] for split in ("train", "val"))
+    assert train.name == "mine"
+    assert (len(train.samples), len(val.samples)) == (9, 2)
+    assert {s.path for s in train.samples}.isdisjoint(s.path for s in val.samples)
+    assert all(sample.path.is_file() for sample in train.samples)
+    (whole,) = read_folders([file], "train", images=images, hold_out=False)
+    assert len(whole.samples) == 11
+
+
+def test_panoptic_segments_are_read_from_their_picture(
+    write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    folder = write_folder(train=(("red", "blue"),))
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[:40, :50] = (3, 2, 1)
+    pixels[60:] = (9, 0, 0)
+    (tmp_path / "panoptic").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "panoptic" / "one.png")
+    document = json.loads((folder / "train.json").read_text())
+    document["categories"] = [
+        {"id": 1, "name": "dog", "isthing": 1},
+        {"id": 2, "name": "grass", "isthing": 0},
+    ]
+    segments = [
+        {"id": 3 + 2 * 256 + 65536, "category_id": 1, "area": 2000, "iscrowd": 0},
+        {"id": 9, "category_id": 2, "area": 36 * SIDE, "iscrowd": 0},
+    ]
+    document["annotations"] = [{"image_id": 1, "file_name": "one.png", "segments_info": segments}]
+    (tmp_path / "panoptic.json").write_text(json.dumps(document))
+    dog, grass = (
+        read_coco(tmp_path / "panoptic.json", "mine", [folder / "images"]).samples[0].truths
+    )
+    assert (dog.category, dog.is_semantic) == ("dog", False)
+    assert (grass.category, grass.is_semantic) == ("grass", True)
+    assert np.argwhere(dog.mask()).max(0).tolist() == [39, 49]
+    assert dog.mask().sum() == dog.area
+    assert grass.mask().sum() == grass.area
+    missing = PanopticSegment(tmp_path / "panoptic" / "two.png", 9)
+    with pytest.raises(InvalidDataset, match=r"two\.png"):
+        missing.mask()
+
+
+def test_masks_of_a_file_per_photo_have_no_category(tmp_path: Path) -> None:
+    masks = [np.zeros((20, 30), np.bool_) for _ in range(2)]
+    masks[0][:5], masks[1][5:, 5:] = True, True
+    document = {
+        "image": {"height": 20, "width": 30, "file_name": "sa_1.jpg"},
+        "annotations": [{"segmentation": encode_rle(mask)} for mask in masks],
+    }
+    (tmp_path / "sa_1.json").write_text(json.dumps(document))
+    PIL.Image.new("RGB", (30, 20)).save(tmp_path / "sa_1.jpg")
+    (folder,) = read_folders([tmp_path], "train", class_agnostic=True)
+    assert folder.is_class_agnostic
+    sample = folder.samples[0].loaded()
+    assert (sample.path, sample.size_hw) == (tmp_path / "sa_1.jpg", (20, 30))
+    assert [truth.area for truth in sample.truths] == [150, 375]
+    assert np.array_equal(sample.truths[1].mask(), masks[1])
+    (tmp_path / "sa_1.json").write_text("{}")
+    with pytest.raises(InvalidDataset, match="SA-1B"):
+        folder.samples[0].loaded()

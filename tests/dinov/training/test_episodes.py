@@ -113,6 +113,33 @@ def test_second_views_show_photos_of_the_batch_again(write_folder: WriteFolder) 
         assert row[image] or row[(image + 2) % 4]
 
 
+def test_class_agnostic_photos_come_apart_and_serve_the_refer_task_only(
+    write_folder: WriteFolder,
+) -> None:
+    discs = write_folder("discs")
+    write_folder("regions", annotation_type="class_agnostic_regions")
+    folders = read_folders([discs.parent], "train", class_agnostic=True)
+    sampler = EpisodeSampler(folders, CONFIG, 0, ReferConfig())
+    batches = [sampler.batch(step) for step in range(12)]
+    assert {batch.is_generic for batch in batches} == {True, False}
+    regions = next(batch for batch in batches if not batch.is_generic)
+    assert len(regions.prompt_masks) == regions.num_categories == 0
+    assert all((truth.labels == -1).all() for truth in regions.truths)
+    assert regions.refer is not None
+    assert len(regions.refer.prompt_masks) > 0
+    without = EpisodeSampler(folders, CONFIG, 0)
+    assert all(without.batch(step).is_generic for step in range(12))
+
+
+def test_folders_count_by_their_weights(write_folder: WriteFolder) -> None:
+    red = write_folder("only_red", train=(("red",),) * 4)
+    blue = write_folder("only_blue", train=(("blue",),) * 4)
+    config = replace(CONFIG, folder_weights=(("only_red", 0.001),))
+    sampler = EpisodeSampler(read_folders([red, blue], "train"), config, seed=0)
+    shown = [sampler.batch(step).pixels.mean((2, 3)) for step in range(3)]
+    assert all((mean[:, 2] > mean[:, 0]).all() for mean in shown)
+
+
 def test_a_batch_without_the_refer_task_is_otherwise_the_same(write_folder: WriteFolder) -> None:
     folders = read_folders([write_folder()], "train")
     without = EpisodeSampler(folders, CONFIG, 0).batch(1)

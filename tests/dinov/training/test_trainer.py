@@ -182,6 +182,11 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert learning_rate_factor(100, 10, 1.0) == pytest.approx(0.0)
 
 
+def test_the_learning_rate_falls_in_steps() -> None:
+    rates = [learning_rate_factor(step, 1, 0.5, (10, 20)) for step in (9, 10, 19, 20)]
+    assert rates == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
 def test_the_average_follows_the_weights_and_is_lent_only() -> None:
     layer = torch.nn.Linear(1, 1)
     average = WeightAverage(layer, decay=0.5)
