@@ -16,7 +16,7 @@ import numpy as np
 
 from app.project import AppError, StatusView
 from app.settings import Settings
-from dinov.errors import DinovError, InvalidPrompt
+from dinov.errors import DinovError
 from dinov.images import read_rgb
 from dinov.types import Image, Prompt, PromptType, Segmentation
 
@@ -159,20 +159,9 @@ class ModelSession:
         Raises:
             InvalidPrompt: if none of the prompts is positive.
         """
-        from torch import stack
-
         from dinov.prompt_bank import PromptBank
 
-        groups: dict[bool, dict[int, list[Tensor]]] = {True: {}, False: {}}
-        for prompt, embedding in embedded:
-            groups[prompt.positive].setdefault(prompt.category_id, []).append(embedding)
-        if not groups[True]:
-            raise InvalidPrompt("There is no positive mark. Mark at least one object first.")
-        positives, negatives = (
-            {category_id: stack(group) for category_id, group in groups[sign].items()}
-            for sign in (True, False)
-        )
-        return PromptBank(self.fingerprint, positives, negatives)
+        return PromptBank.of(self.fingerprint, embedded)
 
     def segment(
         self, path: Path, sha256: str, bank: PromptBank, score_threshold: float

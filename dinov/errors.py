@@ -5,6 +5,7 @@ DinovError
 ├── InvalidVideo          a video file or a folder of frames that cannot be used
 ├── InvalidPrompt         a prompt that marks nothing usable
 ├── InvalidReferences     a REF.json or COCO file that cannot be used
+├── InvalidBank           a prompt bank file that cannot be used
 ├── InvalidDataset        training or evaluation data that cannot be used
 ├── DeviceUnavailable     the requested device does not exist here
 ├── FingerprintMismatch   a cached value made with another checkpoint or size
@@ -34,6 +35,10 @@ class InvalidPrompt(DinovError):
 
 class InvalidReferences(DinovError):
     """A references file cannot be read or does not make sense."""
+
+
+class InvalidBank(DinovError):
+    """A prompt bank file cannot be read."""
 
 
 class InvalidDataset(DinovError):

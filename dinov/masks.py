@@ -81,6 +81,45 @@ def instance_of(mask: Mask, category_id: int, score: float) -> Instance:
     return Instance(category_id, score, rle, rle_box_xyxy(rle), rle_area(rle))
 
 
+def encode_rle_inside(mask: Mask, top_left: tuple[int, int], size_hw: SizeHW) -> Rle:
+    """Compress a mask [h, w] whose first pixel is row and column ``top_left`` of a larger image.
+
+    The larger mask is never laid out: an image may be hundreds of times the size of its part.
+    """
+    (top, left), (height, width) = top_left, size_hw
+    # Runs go down the columns, as in COCO; a column of false above each keeps them apart.
+    framed = np.pad(mask, ((1, 1), (0, 0))).T.astype(np.int8)  # [w, h + 2]
+    columns, rows = np.diff(framed, axis=1).nonzero()
+    borders = (columns + left) * height + rows + top
+    # Where a run goes on at the top of the next column, the two borders are no borders.
+    joins = np.flatnonzero(borders[1:] == borders[:-1])
+    borders = np.delete(borders, np.concatenate([joins, joins + 1]))
+    counts = np.trim_zeros(np.diff(borders, prepend=0, append=height * width), "b").tolist()
+    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return Rle(size=[height, width], counts=encoded["counts"].decode())
+
+
+def unite_rles(rles: Sequence[Rle]) -> Rle:
+    """Everything that lies in at least one of some masks of one size."""
+    merged = coco_mask.merge([_as_coco(rle) for rle in rles])
+    return Rle(size=list(rles[0]["size"]), counts=merged["counts"].decode())
+
+
+def crop_mask(rle: Rle, box: tuple[int, int, int, int]) -> Mask:
+    """The part of a mask in rows ``top`` to ``bottom`` and columns ``left`` to ``right``.
+
+    Only this part is laid out. The box is (top, left, bottom, right), the ends excluded.
+    """
+    top, left, bottom, right = box
+    height = rle["size"][0]
+    runs = np.cumsum(_runs(rle["counts"]))
+    result = np.zeros((right - left, bottom - top), np.bool_)  # [w, h]
+    if result.size:
+        pixels = np.arange(left, right)[:, None] * height + np.arange(top, bottom)
+        result = np.searchsorted(runs, pixels, side="right") % 2 == 1
+    return np.ascontiguousarray(result.T)
+
+
 def rle_area(rle: Rle) -> int:
     """Count the true pixels."""
     return int(coco_mask.area(_as_coco(rle)))

@@ -13,14 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dinov.images import ImageTransform
-from dinov.masks import encode_rle, rle_area, rle_box_xyxy
-from dinov.types import Instance, Mask, Segmentation, SizeHW
+from dinov.masks import instance_of
+from dinov.options import DEFAULT_INSTANCE_OPTIONS, InstanceOptions
+from dinov.overlaps import mask_overlaps, one_per_object
+from dinov.types import Mask, Segmentation, SizeHW
 
 MASK_STRIDE = 4
 """Mask logits have one value per 4 x 4 pixels of the padded input."""
-
-SPECK_SHARE = 0.03
-"""Parts and holes smaller than this share of their mask are noise, not shape."""
 
 REFERENCE_DEMO_THRESHOLDS = (0.12, 0.08, 0.04, 1e-7)
 
@@ -54,39 +53,14 @@ def mask_quality(mask_logits: Tensor) -> Tensor:
     return total / (inside.sum((1, 2)) + 1e-6)
 
 
-def suppress_duplicates(mask_logits: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Keep the best of masks that cover the same object (mask NMS).
-
-    Args:
-        mask_logits: [Q, h, w].
-        scores: [Q], any order.
-        iou_threshold: of two masks that overlap more, the lower score goes.
-
-    Returns:
-        Indices of the kept masks, best score first.
-    """
-    order = scores.argsort(descending=True, stable=True)
-    flat = (mask_logits[order] > 0).flatten(1).float()
-    intersection = flat @ flat.T
-    area = flat.sum(1)
-    iou = intersection / (area[:, None] + area - intersection).clamp(min=1)
-    overlaps = (iou > iou_threshold).cpu().numpy()
-    kept: list[int] = []
-    for i in range(len(order)):
-        if not overlaps[i, kept].any():
-            kept.append(i)
-    return order[kept]
-
-
 def to_instances(
     probabilities: Tensor,
     mask_logits: Tensor,
     category_ids: Sequence[int],
     transform: ImageTransform,
     *,
-    score_threshold: float,
-    nms_threshold: float = 0.5,
-    max_instances: int = 300,
+    score_thresholds: Sequence[float],
+    options: InstanceOptions = DEFAULT_INSTANCE_OPTIONS,
 ) -> Segmentation:
     """Choose the proposals worth showing and bring them to the original size.
 
@@ -98,30 +72,33 @@ def to_instances(
         mask_logits: [Q, h, w] at stride 4 of the padded input.
         category_ids: the K categories in the order of the columns.
         transform: how the image became the input.
-        score_threshold: proposals below it are left out.
-        nms_threshold: IoU above which two masks are the same object.
-        max_instances: at most so many, the best ones.
+        score_thresholds: of the K categories; proposals below that of their best one are left out.
+        options: which masks are one object, and how they are tidied.
     """
     best, column = probabilities.max(1)
     scores = best * mask_quality(mask_logits)
-    candidates = (scores >= max(score_threshold, 1e-6)).nonzero().flatten()
-    kept = suppress_duplicates(mask_logits[candidates], scores[candidates], nms_threshold)
-    chosen = candidates[kept][:max_instances]
+    thresholds = scores.new_tensor(score_thresholds)[column]
+    candidates = (scores >= thresholds.clamp(min=1e-6)).nonzero().flatten()
+    kept = one_per_object(
+        mask_overlaps(mask_logits[candidates]),
+        scores[candidates].float().cpu().numpy(),
+        column[candidates].cpu().numpy(),
+        nms_threshold=options.nms_threshold,
+        containment_threshold=options.containment_threshold,
+    )
+    chosen = candidates[kept][: options.max_instances]
     masks = mask_logits[chosen].float().cpu().numpy()
     instances = []
     for logits, score, k in zip(
         masks, scores[chosen].tolist(), column[chosen].tolist(), strict=True
     ):
-        mask = upsample_mask(without_specks(logits), transform)
+        mask = upsample_mask(without_specks(logits, options.speck_share), transform)
         if mask.any():
-            rle = encode_rle(mask)
-            instances.append(
-                Instance(category_ids[k], score, rle, rle_box_xyxy(rle), rle_area(rle))
-            )
+            instances.append(instance_of(mask, category_ids[k], score))
     return Segmentation(transform.original_hw, tuple(instances))
 
 
-def without_specks(logits: NDArray[np.float32], share: float = SPECK_SHARE) -> NDArray[np.float32]:
+def without_specks(logits: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """Change the sign of small parts and small holes of a mask, [h, w] logits to [h, w].
 
     Args:

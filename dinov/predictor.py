@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +13,17 @@ from torch import Tensor
 from dinov.checkpoints import load_model
 from dinov.config import VARIANTS
 from dinov.device import describe_device, resolve_device
-from dinov.errors import InvalidImage, InvalidPrompt
+from dinov.errors import InvalidImage
 from dinov.feature_cache import FeatureCache
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
+from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
 from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
-from dinov.types import Image, Prompt, Reference, Referral, Segmentation
+from dinov.tiles import segment_in_tiles
+from dinov.types import Category, Image, Prompt, Reference, Referral, Segmentation
 
 DEFAULT_CACHE_BYTES = 1 << 30
 DEFAULT_REFER_OPTIONS = ReferOptions()
@@ -38,6 +40,15 @@ class EncodedImage:
     def nbytes(self) -> int:
         """Memory of the features."""
         return self.pyramid.nbytes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How well every proposal of an image fits each of K concepts, raw, with its mask."""
+
+    logits: Tensor  # [Q, K]
+    mask_logits: Tensor  # [Q, h, w] at stride 4 of the padded input
+    transform: ImageTransform
 
 
 class Predictor:
@@ -118,26 +129,28 @@ class Predictor:
         """The device, for people."""
         return describe_device(self.device)
 
-    def embed_references(self, references: Iterable[Reference]) -> PromptBank:
+    def embed_references(
+        self, references: Iterable[Reference], categories: Sequence[Category] = ()
+    ) -> PromptBank:
         """Turn the prompts of all references into embeddings, grouped by category.
+
+        Args:
+            references: read one after the other; each is let go once it is embedded.
+            categories: how they are called, for a bank that is to be stored.
 
         Raises:
             InvalidPrompt: if a prompt is outside its image, has no area, or there is none at all.
         """
-        positives: dict[int, list[Tensor]] = {}
-        negatives: dict[int, list[Tensor]] = {}
-        for reference in references:
-            embeddings = self.embed_prompts(reference.image, reference.prompts)
-            for prompt, embedding in zip(reference.prompts, embeddings, strict=True):
-                group = positives if prompt.positive else negatives
-                group.setdefault(prompt.category_id, []).append(embedding)
-        if not positives:
-            raise InvalidPrompt("There is no positive prompt. Mark at least one object first.")
-        return PromptBank(
-            self.fingerprint,
-            {category_id: torch.stack(group) for category_id, group in positives.items()},
-            {category_id: torch.stack(group) for category_id, group in negatives.items()},
-        )
+        embedded = [
+            pair
+            for reference in references
+            for pair in zip(
+                reference.prompts,
+                self.embed_prompts(reference.image, reference.prompts),
+                strict=True,
+            )
+        ]
+        return PromptBank.of(self.fingerprint, embedded, categories)
 
     @torch.inference_mode()
     def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
@@ -159,38 +172,60 @@ class Predictor:
         image: Image,
         bank: PromptBank,
         *,
-        score_threshold: float | None = None,
-        max_instances: int = 300,
+        score_threshold: float | Mapping[int, float] | None = None,
+        options: InstanceOptions = DEFAULT_INSTANCE_OPTIONS,
+        max_examples: int = MAX_EXAMPLES,
+        seed: int = 0,
+        tile: int | None = None,
     ) -> Segmentation:
         """Find all objects of the bank's categories in an image (the generic task).
 
         Args:
             image: [H, W, 3] uint8 RGB.
             bank: made by ``embed_references`` of a predictor with the same fingerprint.
-            score_threshold: lowest score to report; the checkpoint's own by default.
-            max_instances: at most so many, the best ones.
+            score_threshold: lowest score to report, for all or by category id; where none is
+                given, the checkpoint's own.
+            options: which found masks are one object, and how they are tidied.
+            max_examples: of a category with more prompts, so many are drawn at random.
+            seed: of that draw.
+            tile: search for small objects in squares of so many pixels of the image, too; for
+                large images (see ``tiles``).
 
         Raises:
             FingerprintMismatch: if the bank was made with another model or input size.
             InvalidPrompt: if the bank holds no positive prompt.
         """
         bank.require(self.fingerprint)
-        concepts = bank.concept_embeddings().to(self.device)
+        concepts = bank.concept_embeddings(max_examples, seed)
+        thresholds = self._thresholds(score_threshold, bank.category_ids)
+
+        def segment(part: Image) -> Segmentation:
+            found = self.compare(part, concepts)
+            return to_instances(
+                category_probabilities(found.logits, bank.category_ids, bank.negative_ids),
+                found.mask_logits,
+                bank.category_ids,
+                found.transform,
+                score_thresholds=thresholds,
+                options=options,
+            )
+
+        return segment(image) if tile is None else segment_in_tiles(image, segment, tile, options)
+
+    @torch.inference_mode()
+    def compare(self, image: Image, concepts: Tensor) -> Comparison:
+        """Compare concepts [K, C] with everything that is proposed in an image.
+
+        The proposals are kept: on an image seen before, new concepts cost their own decode only.
+        """
         key = _content_key(image)
         encoded = self._encode(image, key)
         proposals = self._proposals.get_or_compute(
             key, lambda: self._model.decode_proposals(encoded.pyramid)
         )
-        categories = self._model.decode_categories(encoded.pyramid, concepts)
+        categories = self._model.decode_categories(encoded.pyramid, concepts.to(self.device))
         logits = (proposals.vectors @ categories.mT)[0].float()
-        return to_instances(
-            category_probabilities(logits, bank.category_ids, bank.negative_ids),
-            proposals.mask_logits[0],
-            bank.category_ids,
-            encoded.transform,
-            score_threshold=self.score_threshold if score_threshold is None else score_threshold,
-            max_instances=max_instances,
-        )
+        return Comparison(logits, proposals.mask_logits[0], encoded.transform)
 
     @torch.inference_mode()
     def refer(
@@ -240,6 +275,13 @@ class Predictor:
             score_threshold=score_threshold,
             max_candidates=max_candidates,
         )
+
+    def _thresholds(
+        self, given: float | Mapping[int, float] | None, category_ids: Sequence[int]
+    ) -> list[float]:
+        if isinstance(given, Mapping):
+            return [given.get(i, self.score_threshold) for i in category_ids]
+        return [self.score_threshold if given is None else given] * len(category_ids)
 
     def _encode(self, image: Image, key: str) -> EncodedImage:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -208,3 +208,28 @@ def test_what_is_no_polygon_is_refused(polygon: list[float]) -> None:
     # pycocotools would read four numbers as a box
     with pytest.raises(InvalidPrompt, match="three points"):
         masks.mask_of_polygons([polygon], SIZE)
+
+
+def test_a_part_of_a_large_image_is_encoded_without_laying_the_image_out() -> None:
+    for mask in random_masks():
+        for top, left, bottom, right in ((0, 0, 0, 0), (3, 0, 2, 5), (0, 4, 0, 1), (0, 0, 0, 3)):
+            full = np.pad(mask, ((top, bottom), (left, right)))
+            size = (full.shape[0], full.shape[1])
+            assert masks.encode_rle_inside(mask, (top, left), size) == masks.encode_rle(full)
+    empty = masks.encode_rle_inside(np.zeros((3, 4), np.bool_), (1, 1), (9, 8))
+    assert empty == masks.encode_rle(np.zeros((9, 8), np.bool_))
+
+
+def test_a_crop_of_an_encoded_mask() -> None:
+    for mask in random_masks():
+        rle = masks.encode_rle(mask)
+        for box in ((0, 0, *mask.shape), (1, 2, 4, 5), (2, 0, 5, 8), (3, 3, 3, 6)):
+            top, left, bottom, right = box
+            cropped = masks.crop_mask(rle, box)
+            np.testing.assert_array_equal(cropped, mask[top:bottom, left:right])
+
+
+def test_the_union_of_encoded_masks() -> None:
+    a, b = block(2, 3, 10, 12), block(8, 8, 20, 30)
+    united = masks.unite_rles([masks.encode_rle(a), masks.encode_rle(b)])
+    np.testing.assert_array_equal(masks.decode_rle(united), a | b)

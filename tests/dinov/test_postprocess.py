@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from dinov.images import ImageTransform
-from dinov.masks import decode_rle, mask_iou
+from dinov.masks import decode_rle, mask_iou, rle_box_xyxy
+from dinov.options import InstanceOptions
 from dinov.postprocess import (
     category_probabilities,
     mask_quality,
     resize_mask_logits,
-    suppress_duplicates,
     to_instances,
     upsample_mask,
     without_specks,
 )
+from dinov.types import Segmentation
 
 
 def blob(center: tuple[float, float], radius: float, size: tuple[int, int] = (24, 32)) -> Tensor:
@@ -60,7 +64,7 @@ def test_specks_and_pinholes_go_but_real_parts_and_holes_stay() -> None:
     logits[25:27, 45:50] = 2  # a speck of 10
     logits[10:18, 8:18] = -2  # a hole of 80
     logits[25:28, 20:23] = -2  # a pinhole of 9
-    tidy = without_specks(logits) > 0
+    tidy = without_specks(logits, 0.03) > 0
     assert tidy[12, 50]
     assert not tidy[25, 47]
     assert not tidy[12, 12]
@@ -71,10 +75,10 @@ def test_specks_and_pinholes_go_but_real_parts_and_holes_stay() -> None:
 def test_a_mask_of_one_pixel_is_no_speck_and_a_notch_at_the_border_is_no_hole() -> None:
     one = np.full((8, 8), -1.0, np.float32)
     one[3, 3] = 1
-    assert (without_specks(one) == one).all()
+    assert (without_specks(one, 0.03) == one).all()
     notched = np.full((20, 20), 1.0, np.float32)
     notched[0, 7:9] = -1
-    assert (without_specks(notched) == notched).all()
+    assert (without_specks(notched, 0.03) == notched).all()
 
 
 def test_an_empty_mask_stays_empty() -> None:
@@ -88,16 +92,6 @@ def test_positive_logits_in_the_padding_only_give_nothing() -> None:
     logits[-2:] = 5.0
     assert transform.padded_hw == (64, 128)
     assert not upsample_mask(logits, transform).any()
-
-
-def test_of_overlapping_masks_the_best_stays() -> None:
-    masks = torch.stack([blob((10, 10), 5), blob((10, 10.4), 5), blob((10, 24), 5)])
-    kept = suppress_duplicates(masks, torch.tensor([0.5, 0.9, 0.1]), iou_threshold=0.7)
-    assert kept.tolist() == [1, 2]
-
-
-def test_nothing_to_suppress_in_nothing() -> None:
-    assert suppress_duplicates(torch.zeros(0, 4, 4), torch.zeros(0), 0.7).tolist() == []
 
 
 def test_mask_quality_is_the_mean_probability_inside() -> None:
@@ -117,11 +111,21 @@ class TestToInstances:
     transform = ImageTransform.fit((192, 256), 128)
     masks = torch.stack([blob((8, 8), 4), blob((16, 24), 4), torch.full((24, 32), -3.0)])
 
-    def test_each_object_gets_its_category_place_and_score(self) -> None:
-        probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.6], [0.99, 0.99]])
-        result = to_instances(
-            probabilities, self.masks, [3, 8], self.transform, score_threshold=0.3
+    def found(
+        self, probabilities: Tensor, thresholds: Sequence[float], **options: Any
+    ) -> Segmentation:
+        ids = [3, 8][: len(thresholds)]
+        return to_instances(
+            probabilities,
+            self.masks,
+            ids,
+            self.transform,
+            score_thresholds=thresholds,
+            options=InstanceOptions(**options),
         )
+
+    def test_each_object_gets_its_category_place_and_score(self) -> None:
+        result = self.found(torch.tensor([[0.9, 0.1], [0.2, 0.6], [0.99, 0.99]]), [0.3, 0.3])
         assert [i.category_id for i in result.instances] == [3, 8]
         scores = [i.score for i in result.instances]
         assert scores == sorted(scores, reverse=True)
@@ -132,14 +136,75 @@ class TestToInstances:
         assert first.area == decode_rle(first.rle).sum()
 
     def test_nothing_above_the_threshold_is_an_empty_result(self) -> None:
-        low = torch.full((3, 2), 0.05)
-        result = to_instances(low, self.masks, [1, 2], self.transform, score_threshold=0.3)
+        result = self.found(torch.full((3, 2), 0.05), [0.3, 0.3])
         assert len(result) == 0
         assert result.size_hw == (192, 256)
 
-    def test_at_most_so_many(self) -> None:
-        high = torch.full((3, 1), 0.9)
-        result = to_instances(
-            high, self.masks, [1], self.transform, score_threshold=0.1, max_instances=1
+    def test_nothing_proposed_is_an_empty_result(self) -> None:
+        none = to_instances(
+            torch.zeros(0, 2),
+            torch.zeros(0, 24, 32),
+            [3, 8],
+            self.transform,
+            score_thresholds=[0, 0],
         )
-        assert len(result) == 1
+        assert len(none) == 0
+
+    def test_at_most_so_many(self) -> None:
+        assert len(self.found(torch.full((3, 1), 0.9), [0.1], max_instances=1)) == 1
+
+    def test_each_category_has_its_threshold(self) -> None:
+        probabilities = torch.tensor([[0.6, 0.1], [0.1, 0.6], [0.0, 0.0]])
+        assert [i.category_id for i in self.found(probabilities, [0.3, 0.7]).instances] == [3]
+        assert [i.category_id for i in self.found(probabilities, [0.7, 0.3]).instances] == [8]
+
+    def test_a_winner_below_its_threshold_does_not_become_the_second_best(self) -> None:
+        probabilities = torch.tensor([[0.5, 0.45], [0.0, 0.0], [0.0, 0.0]])
+        assert len(self.found(probabilities, [0.6, 0.3])) == 0
+
+    def test_masks_boxes_and_scores_stay_together(self) -> None:
+        probabilities = torch.tensor([[0.2], [0.9], [0.9]])
+        (instance,) = self.found(probabilities, [0.3]).instances
+        mask = decode_rle(instance.rle)
+        assert mask[132, 196]  # the second blob, at (16, 24) of the logits
+        assert instance.box_xyxy == rle_box_xyxy(instance.rle)
+        expected = 0.9 * float(mask_quality(self.masks[1:2]))
+        assert instance.score == pytest.approx(expected, abs=1e-6)
+
+    def test_overlapping_masks_of_one_object_are_one_instance_unless_told_otherwise(self) -> None:
+        twice = torch.stack([self.masks[0], self.masks[0], self.masks[1]])
+        for options, count in (({}, 2), ({"nms_threshold": 1.0, "containment_threshold": 1.0}, 3)):
+            found = to_instances(
+                torch.full((3, 1), 0.9),
+                twice,
+                [3],
+                self.transform,
+                score_thresholds=[0.1],
+                options=InstanceOptions(**options),
+            )
+            assert len(found) == count
+
+    def test_specks_can_be_kept(self) -> None:
+        speckled = self.masks.clone()
+        speckled[0, 18:21, 1:4] = 40.0
+        kept, tidied = (
+            to_instances(
+                torch.tensor([[0.9], [0.0], [0.0]]),
+                speckled,
+                [3],
+                self.transform,
+                score_thresholds=[0.1],
+                options=InstanceOptions(speck_share=share),
+            ).instances[0]
+            for share in (0.0, 0.3)
+        )
+        assert decode_rle(kept.rle)[156, 20]
+        assert not decode_rle(tidied.rle)[156, 20]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"nms_threshold": 1.5}, {"speck_share": -0.1}, {"max_instances": 0}]
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected"):
+        InstanceOptions(**wrong)

@@ -11,9 +11,10 @@ import torch
 
 from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
 from dinov.masks import rle_iou
+from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
-from dinov.types import Prompt, PromptType, Reference, Referral
+from dinov.types import Prompt, PromptType, Reference, Referral, Segmentation
 from tests.dinov.tiny import make_predictor, photo
 
 BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
@@ -45,6 +46,94 @@ def test_results_are_at_the_original_size_and_deterministic() -> None:
     assert len(first) > 0
     assert first == second
     assert {i.category_id for i in first.instances} <= {1, 2}
+
+
+@pytest.mark.parametrize("size_hw", [(33, 97), (64, 64), (31, 250), (300, 40), (1, 1)])
+def test_images_of_any_size_and_shape(size_hw: tuple[int, int]) -> None:
+    predictor = make_predictor()
+    height, width = size_hw
+    prompt = Prompt(1, PromptType.POINT, (width / 2, height / 2))
+    bank = predictor.embed_references([Reference(photo(0, *size_hw), [prompt])])
+    found = predictor.segment(photo(1, *size_hw), bank, score_threshold=0.0)
+    assert found.size_hw == size_hw
+    for instance in found.instances:
+        x0, y0, x1, y1 = instance.box_xyxy
+        assert 0 <= x0 < x1 <= width
+        assert 0 <= y0 < y1 <= height
+
+
+@pytest.mark.parametrize(
+    ("references", "prompts", "categories"), [(1, 1, 1), (3, 1, 2), (2, 20, 5)]
+)
+def test_any_number_of_references_prompts_and_categories(
+    references: int, prompts: int, categories: int
+) -> None:
+    predictor = make_predictor()
+    total = prompts * categories
+    marks = [Prompt(i % categories, PromptType.POINT, (1.0 + i, 40.0)) for i in range(total)]
+    bank = predictor.embed_references(
+        [Reference(photo(i), marks[i::references]) for i in range(references)]
+    )
+    assert bank.category_ids == list(range(categories))
+    assert sum(len(group) for group in bank.positives.values()) == total
+    found = predictor.segment(photo(9), bank, score_threshold=0.0)
+    assert {i.category_id for i in found.instances} <= set(bank.category_ids)
+
+
+def test_another_category_or_prompt_leaves_the_scores_of_a_category_alone() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    twenty = [Prompt(3, PromptType.POINT, (5.0 * i, 20.0)) for i in range(20)]
+    more = predictor.embed_references([Reference(photo(0), [BOX, POINT, *twenty])])
+    before = predictor.compare(photo(1), bank.concept_embeddings())
+    after = predictor.compare(photo(1), more.concept_embeddings())
+    torch.testing.assert_close(after.logits[:, :1], before.logits)
+    torch.testing.assert_close(after.mask_logits, before.mask_logits)
+
+
+def test_the_target_is_placed_by_its_own_size_not_by_that_of_the_reference() -> None:
+    predictor = make_predictor()
+    small, large = (
+        predictor.embed_references([Reference(photo(0, *size), [POINT])])
+        for size in ((90, 120), (90, 480))
+    )
+    found = [
+        predictor.compare(photo(1, 70, 50), bank.concept_embeddings()) for bank in (small, large)
+    ]
+    assert found[0].transform == found[1].transform
+    torch.testing.assert_close(found[0].mask_logits, found[1].mask_logits)
+
+
+def test_options_reach_the_result() -> None:
+    predictor = make_predictor()
+    many = [Prompt(1, PromptType.POINT, (5.0 * i, 20.0)) for i in range(20)]
+    bank = predictor.embed_references([Reference(photo(0), [*many, POINT])])
+
+    def segment(**options: Any) -> Segmentation:
+        return predictor.segment(photo(1), bank, **({"score_threshold": 0.0} | options))
+
+    everything = segment()
+    assert len(segment(options=InstanceOptions(max_instances=1))) == 1
+    assert len(segment(options=InstanceOptions(1.0, 1.0))) > len(everything)
+    only = segment(score_threshold={1: 0.0, 2: 1.0})
+    assert {i.category_id for i in only.instances} == {1}
+    assert segment(score_threshold={1: 0.0}) == segment(score_threshold={1: 0.0, 2: 0.12})
+    drawn = [segment(max_examples=2, seed=seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+
+
+def test_a_large_image_in_tiles() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    image = photo(1, 200, 260)
+    found = predictor.segment(image, bank, score_threshold=0.0, tile=100)
+    assert found.size_hw == (200, 260)
+    assert len(found) > 0
+    nothing = predictor.segment(image, bank, score_threshold=1.0, tile=100)
+    assert nothing == Segmentation((200, 260))
+    with pytest.raises(InvalidImage, match="too small"):
+        predictor.segment(image, bank, tile=8)
 
 
 def test_nothing_is_found_above_an_impossible_threshold() -> None:
