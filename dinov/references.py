@@ -9,16 +9,18 @@ the same object.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from dinov import coco
-from dinov.errors import InvalidPrompt, InvalidReferences
+from dinov.errors import InvalidImage, InvalidPrompt, InvalidReferences
 from dinov.frames import FrameSource
 from dinov.images import read_rgb
 from dinov.masks import rasterise
@@ -61,6 +63,13 @@ class _Category(BaseModel):
     id: int
     name: str
     supercategory: str | None = None
+    color: Any = None
+    isthing: bool = True
+
+    def value(self) -> Category:
+        supercategory = self.supercategory or Category.supercategory
+        color = _hex_color(self.color) or Category.color
+        return Category(self.id, self.name, color, supercategory, self.isthing)
 
 
 class _Document(BaseModel):
@@ -101,6 +110,52 @@ class ReferenceFile:
             _check_size(picture_path, image, size_hw)
             prompts = [_to_prompt(annotation, image, size_hw) for annotation in marks]
             yield Reference(picture, prompts, image.file_name)
+
+    def usable(self, problems: list[str]) -> Iterator[Reference]:
+        """Yield the references as iterating does, but without pictures and prompts that are bad.
+
+        What is left out is added to ``problems`` in words.
+        """
+        for picture_path, image, marks in self._images:
+            try:
+                picture = read_rgb(picture_path)
+                size_hw = (picture.shape[0], picture.shape[1])
+                _check_size(picture_path, image, size_hw)
+            except (InvalidImage, InvalidReferences) as error:
+                problems.append(str(error))
+                continue
+            prompts = []
+            for annotation in marks:
+                try:
+                    prompts.append(_to_prompt(annotation, image, size_hw))
+                except InvalidPrompt as error:
+                    problems.append(str(error))
+            if prompts:
+                yield Reference(picture, prompts, image.file_name)
+
+    def sample(self, per_category: int, seed: int = 0) -> ReferenceFile:
+        """The same file with at most so many positive prompts of each category, drawn at random.
+
+        What is drawn of a category does not depend on the others. Negatives stay.
+        """
+        numbered: dict[int, list[tuple[int, int]]] = {}
+        for i, (_, _, marks) in enumerate(self._images):
+            for j, mark in enumerate(marks):
+                if mark.is_positive:
+                    numbered.setdefault(mark.category_id, []).append((i, j))
+        left_out: set[tuple[int, int]] = set()
+        for category_id, places in numbered.items():
+            order = np.random.default_rng((seed, category_id)).permutation(len(places))
+            left_out |= {places[k] for k in order[per_category:].tolist()}
+        images = [
+            (
+                picture,
+                image,
+                tuple(mark for j, mark in enumerate(marks) if (i, j) not in left_out),
+            )
+            for i, (picture, image, marks) in enumerate(self._images)
+        ]
+        return replace(self, _images=tuple(row for row in images if row[2]))
 
     def objects_apart(self) -> tuple[ReferenceFile, dict[int, int]]:
         """Make each object a category of its own, as the refer task needs it.
@@ -186,11 +241,18 @@ def read_marks(path: Path, images_directory: Path | None = None) -> ReferenceFil
         for image in document.images
         if grouped[image.id]
     )
-    categories = [
-        Category(row.id, row.name, supercategory=row.supercategory or Category.supercategory)
-        for row in document.categories
-    ]
-    return ReferenceFile(path, tuple(categories), tuple(notes), images)
+    categories = tuple(row.value() for row in document.categories)
+    return ReferenceFile(path, categories, tuple(notes), images)
+
+
+def _hex_color(color: Any) -> str | None:
+    """Read "#rrggbb" and COCO panoptic's [r, g, b]; anything else is no colour."""
+    if isinstance(color, list) and len(color) == 3:
+        if all(isinstance(part, int) and 0 <= part <= 255 for part in color):
+            return f"#{bytes(color).hex()}"
+    elif isinstance(color, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+        return color.lower()
+    return None
 
 
 def _parse(path: Path) -> _Document:

@@ -12,7 +12,7 @@ from dinov import masks
 from dinov.errors import InvalidImage, InvalidPrompt, InvalidReferences
 from dinov.frames import FrameFolder
 from dinov.references import read_marks, read_references
-from dinov.types import PromptType
+from dinov.types import Category, Prompt, PromptType
 
 SIZE = (30, 40)
 BLOCK = np.zeros(SIZE, np.bool_)
@@ -257,3 +257,63 @@ def test_marks_on_frames_need_no_pictures(tmp_path: Path) -> None:
         0: [1],
         1: [2, 3],
     }
+
+
+@pytest.mark.parametrize(
+    ("color", "expected"),
+    [
+        ("#A0B0C0", "#a0b0c0"),
+        ([160, 176, 192], "#a0b0c0"),
+        ("red", None),
+        ([1, 2], None),
+        (7, None),
+    ],
+)
+def test_categories_keep_their_colours_and_kind(
+    tmp_path: Path, color: object, expected: str | None
+) -> None:
+    category = {"id": 4, "name": "leaf", "color": color, "isthing": 0}
+    content = document(annotation(bbox=[10, 5, 20, 10]), categories=[category])
+    (found,) = read_references(written(tmp_path, content)).categories
+    assert found.color == (expected or Category.color)
+    assert not found.is_thing
+
+
+def test_bad_pictures_and_prompts_can_be_left_out(tmp_path: Path) -> None:
+    content = document(
+        annotation(bbox=[10, 5, 20, 10]),
+        annotation(id=2, bbox=[50, 5, 20, 10]),
+        annotation(id=3, image_id=2, bbox=[1, 1, 2, 2]),
+        annotation(id=4, segmentation=[[1, 2, 3]]),
+    )
+    content["images"].append({"id": 2, "file_name": "broken.png"})
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    file = read_references(written(tmp_path, content))
+    problems: list[str] = []
+    (reference,) = file.usable(problems)
+    assert len(reference.prompts) == 1
+    assert [text.split(":")[0].split(" is ")[0] for text in problems] == [
+        "Annotation 2 on sub/größe.png",
+        "Annotation 4 on sub/größe.png",
+        str(tmp_path / "broken.png"),
+    ]
+    with pytest.raises(InvalidPrompt):
+        list(file)
+
+
+def test_a_sample_of_each_category_does_not_depend_on_the_others(tmp_path: Path) -> None:
+    rows = [annotation(id=i, bbox=[i, 1, 5, 5]) for i in range(1, 30)]
+    negative = {"type": "point", "points": [3, 3], "positive": False}
+    rows.append(annotation(id=30, prompt=negative))
+    others = [annotation(id=i, category_id=9, bbox=[i - 30, 1, 5, 5]) for i in range(31, 40)]
+    categories = [{"id": 4, "name": "leaf"}, {"id": 9, "name": "stone"}]
+
+    def drawn(annotations: list[dict[str, Any]], seed: int = 0) -> list[Prompt]:
+        content = document(*annotations, categories=categories)
+        (reference,) = read_references(written(tmp_path, content)).sample(5, seed)
+        return [prompt for prompt in reference.prompts if prompt.category_id == 4]
+
+    assert len(drawn(rows)) == 6
+    assert not drawn(rows)[-1].positive
+    assert drawn(rows) == drawn([*rows, *others])
+    assert drawn(rows) != drawn(rows, seed=1)
