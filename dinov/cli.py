@@ -8,9 +8,10 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -18,8 +19,14 @@ from dinov import __version__, coco
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
 from dinov.images import find_images, read_rgb
+from dinov.panoptic import lay_flat, write_maps
 from dinov.references import read_references
+from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
 from dinov.types import Category, Image, Segmentation
+
+if TYPE_CHECKING:
+    from dinov.predictor import Predictor
+    from dinov.prompt_bank import PromptBank
 
 STOPPED_BY_USER = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -127,12 +134,15 @@ def _run_download(arguments: argparse.Namespace) -> int:
 
 
 def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    prompts = parser.add_mutually_exclusive_group(required=True)
+    prompts.add_argument(
         "--references",
         type=Path,
-        required=True,
         metavar="REF.json",
         help="COCO instances JSON whose annotations are the prompts",
+    )
+    prompts.add_argument(
+        "--bank", type=Path, metavar="FILE", help="prompts that `embed` has embedded before"
     )
     parser.add_argument(
         "--reference-images",
@@ -154,6 +164,13 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="OUT.json",
         help="the result, COCO instances JSON",
+    )
+    parser.add_argument(
+        "--output-type",
+        choices=["instances", "semantic", "panoptic"],
+        default="instances",
+        help="instances; or flat PNGs in a folder called like OUT, the better instance on top: "
+        "category ids (semantic), or COCO panoptic (default: instances)",
     )
     parser.add_argument(
         "--mask-encoding",
@@ -179,13 +196,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "marked, each at most once per target, where annotations with the same track_id mark the "
         "same object (default: generic)",
     )
-    parser.add_argument(
-        "--score-threshold",
-        type=_score,
-        metavar="X",
-        help="lowest score to report, 0 to 1 (default: the checkpoint's; for refer 0, the best "
-        "candidate whatever its score)",
-    )
+    add_found_arguments(parser)
     parser.add_argument(
         "--input-size",
         type=int,
@@ -197,13 +208,6 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _score(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
 @dataclass
 class _Findings:
     """What became of the targets so far."""
@@ -213,31 +217,48 @@ class _Findings:
     stopped: bool = False
 
 
+@dataclass(frozen=True)
+class _Prompts:
+    """What is looked for. In the refer task ``category_of`` is the category of each object."""
+
+    categories: tuple[Category, ...]
+    category_of: dict[int, int] | None
+    embed: Callable[[Predictor], PromptBank]
+
+
 def _run_segment(arguments: argparse.Namespace) -> int:
     # Whatever can be wrong with the input is told before the model is loaded.
     _check_writable(arguments.output)
     targets = find_images(arguments.targets)
-    references = read_references(arguments.references, arguments.reference_images)
-    for note in references.notes:
-        _tell(note)
-    marked, category_of = (
-        references.objects_apart() if arguments.task == "refer" else (references, None)
-    )
+    prompts = _read_prompts(arguments)
+    thresholds = ScoreThresholds.of(arguments.score_threshold)
+    thresholds.check(prompts.categories)
 
     from dinov.predictor import Predictor
 
     predictor = Predictor.from_checkpoint(
         arguments.checkpoint, device=arguments.device, input_size=arguments.input_size
     )
-    threshold = arguments.score_threshold
-    if threshold is None:
-        threshold = predictor.score_threshold if arguments.task == "generic" else 0.0
-    bank = predictor.embed_references(tqdm(marked, desc="references", unit="image", disable=None))
+    bank = prompts.embed(predictor)
+    bank.require(predictor.fingerprint)
+    general = thresholds.general
+    if general is None:
+        general = predictor.score_threshold if arguments.task == "generic" else 0.0
+    by_id = thresholds.by_id(prompts.categories)
+    options = instance_options(arguments)
 
     def segment(image: Image) -> Segmentation:
-        if arguments.task == "generic":
-            return predictor.segment(image, bank, score_threshold=threshold)
-        return predictor.refer(image, bank, score_threshold=threshold).best
+        if arguments.task == "refer":
+            return predictor.refer(image, bank, score_threshold=general).best
+        return predictor.segment(
+            image,
+            bank,
+            score_threshold={i: by_id.get(i, general) for i in bank.category_ids},
+            options=options,
+            max_examples=arguments.max_examples,
+            seed=arguments.seed,
+            tile=arguments.tile,
+        )
 
     findings = _segment_all(targets, segment)
     for problem in findings.problems:
@@ -249,18 +270,34 @@ def _run_segment(arguments: argparse.Namespace) -> int:
         "checkpoint": predictor.variant,
         "checkpoint_sha256": predictor.checkpoint_hash,
         "input_size": predictor.input_size,
-        "score_threshold": threshold,
+        "score_threshold": general,
         "task": arguments.task,
     }
-    _write_result(
-        arguments.output,
-        references.categories,
-        findings,
-        category_of,
-        info,
-        arguments.mask_encoding,
-    )
+    if by_id:
+        info["score_threshold_by_category"] = str(thresholds)
+    _write_result(arguments, prompts, findings, info)
     return STOPPED_BY_USER if findings.stopped else int(bool(findings.problems))
+
+
+def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
+    refer = arguments.task == "refer"
+    if arguments.bank is not None:
+        from dinov.prompt_bank import PromptBank
+
+        bank = PromptBank.load(arguments.bank)
+        objects = {number: number for number in bank.category_ids}
+        return _Prompts(bank.named_categories, objects if refer else None, lambda _: bank)
+    references = read_references(arguments.references, arguments.reference_images)
+    for note in references.notes:
+        _tell(note)
+    marked, category_of = references.objects_apart() if refer else (references, None)
+    return _Prompts(
+        references.categories,
+        category_of,
+        lambda predictor: predictor.embed_references(
+            tqdm(marked, desc="references", unit="image", disable=None)
+        ),
+    )
 
 
 def _check_writable(output: Path) -> None:
@@ -294,22 +331,40 @@ def _segment_all(targets: Sequence[Path], segment: Callable[..., Segmentation]) 
 
 
 def _write_result(
-    output: Path,
-    categories: Sequence[Category],
+    arguments: argparse.Namespace,
+    prompts: _Prompts,
     findings: _Findings,
-    category_of: Mapping[int, int] | None,
     info: dict[str, coco.Scalar],
-    encoding: coco.Encoding,
 ) -> None:
-    images, annotations = coco.number_results(findings.found, category_of)
-    categories = sorted(categories, key=lambda category: category.id)
-    export = coco.build(images, categories, annotations, info=info, encoding=encoding)
-    coco.write(export.document, output)
+    images, annotations = coco.number_results(findings.found, prompts.category_of)
+    categories = sorted(prompts.categories, key=lambda category: category.id)
+    flat = arguments.output_type != "instances"
+    export = coco.build(
+        images,
+        categories,
+        [] if flat else annotations,
+        info=info,
+        encoding=arguments.mask_encoding,
+    )
+    if flat:
+        numbers = {category.id: number for number, category in enumerate(categories, start=1)}
+        category_of = prompts.category_of or {number: number for number in numbers}
+        maps = (
+            lay_flat(
+                result,
+                {i: numbers[category] for i, category in category_of.items()},
+                {numbers[category.id] for category in categories if not category.is_thing},
+            )
+            for _, result in findings.found
+        )
+        write_maps(arguments.output_type, export.document, maps, arguments.output)
+    else:
+        coco.write(export.document, arguments.output)
     for change in (*_renumbered(categories), *export.renamed, *export.dropped):
         _tell(change)
     empty = sum(not result.instances for _, result in findings.found)
     nothing = f"; nothing found on {empty}" if empty else ""
-    print(f"{len(annotations)} instances on {len(images)} targets{nothing}: {output}")
+    print(f"{len(annotations)} instances on {len(images)} targets{nothing}: {arguments.output}")
 
 
 def _names_below_common_folder(paths: Sequence[Path]) -> list[str]:
@@ -334,6 +389,8 @@ COMMANDS: dict[str, Command] = {
     "segment": Command(
         "Segment targets by the prompts on reference images.", _add_segment_arguments, _run_segment
     ),
+    "embed": _deferred("Embed the prompts of a COCO file as a bank.", "dinov.embed"),
+    "bank": _deferred("Show what prompt banks hold, or merge them.", "dinov.bank"),
     "convert": _deferred("Write a checkpoint as a safetensors file.", "dinov.convert"),
     "track": _deferred("Follow marked objects through a video.", "dinov.track_command"),
     "train": _deferred("Train a model.", "dinov.training.command"),

@@ -150,7 +150,7 @@ def run(arguments: list[str], folder: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.weights
 def test_the_readme_segments_a_folder(checkout: Path, lite_checkpoint: Path) -> None:
-    (command,) = [line for line in commands(README) if " segment " in line]
+    (command,) = [line for line in commands(README) if " segment --references" in line]
     run([sys.executable, *shlex.split(command)[1:]], checkout)
     found = COCO(checkout / "found.json")
     names = {image["file_name"] for image in found.loadImgs(found.getImgIds())}

@@ -1,0 +1,139 @@
+"""The options of ``python -m dinov segment`` that say what counts as found. Needs no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dinov.errors import InvalidReferences
+from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
+from dinov.types import Category
+
+
+@dataclass(frozen=True)
+class ScoreThresholds:
+    """Lowest scores to report: in general (None: the checkpoint's own), and by category name."""
+
+    general: float | None
+    by_name: Mapping[str, float]
+
+    @classmethod
+    def of(cls, given: Sequence[tuple[str | None, float]]) -> ScoreThresholds:
+        """Gather what stood on the command line; the last word counts."""
+        general = [value for name, value in given if name is None]
+        by_name = {name: value for name, value in given if name is not None}
+        return cls(general[-1] if general else None, by_name)
+
+    def check(self, categories: Sequence[Category]) -> None:
+        """Make sure that all names are known.
+
+        Raises:
+            InvalidReferences: if one is not.
+        """
+        known = [category.name for category in categories]
+        for name in self.by_name:
+            if name not in known:
+                raise InvalidReferences(
+                    f"There is no category '{name}' to give a score threshold to. There are: "
+                    f"{', '.join(known)}."
+                )
+
+    def by_id(self, categories: Sequence[Category]) -> dict[int, float]:
+        """The thresholds of those categories that have one of their own."""
+        return {c.id: self.by_name[c.name] for c in categories if c.name in self.by_name}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value:g}" for name, value in self.by_name.items())
+
+
+def add_found_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare thresholds, overlaps and tidying."""
+    add, default = parser.add_argument, DEFAULT_INSTANCE_OPTIONS
+    add(
+        "--score-threshold",
+        type=_threshold,
+        nargs="+",
+        default=[],
+        metavar="X",
+        help="lowest score to report, 0 to 1; NAME=X for one category (default: the checkpoint's; "
+        "for refer 0, the best candidate whatever its score)",
+    )
+    add(
+        "--nms-threshold",
+        type=share,
+        default=default.nms_threshold,
+        metavar="X",
+        help="of two masks with a larger IoU the better one stays (default: %(default)s)",
+    )
+    add(
+        "--containment-threshold",
+        type=share,
+        default=default.containment_threshold,
+        metavar="X",
+        help="of masks of a category that lie by more than this in each other, either the whole or "
+        "its parts stay; 1 keeps all (default: %(default)s)",
+    )
+    add(
+        "--speck-share",
+        type=share,
+        default=default.speck_share,
+        metavar="X",
+        help="parts and holes below this share of a mask are removed; 0 keeps all (default: "
+        "%(default)s)",
+    )
+    add(
+        "--max-instances",
+        type=at_least(1),
+        default=default.max_instances,
+        metavar="N",
+        help="at most so many per target, the best ones (default: %(default)s)",
+    )
+    add(
+        "--max-examples",
+        type=at_least(1),
+        default=MAX_EXAMPLES,
+        metavar="N",
+        help="of a category with more prompts, so many are drawn (default: %(default)s)",
+    )
+    add("--seed", type=at_least(0), default=0, help="of that draw (default: %(default)s)")
+    add(
+        "--tile",
+        type=at_least(1),
+        metavar="N",
+        help="for large images: look for small objects in overlapping squares of N pixels, too",
+    )
+
+
+def instance_options(arguments: argparse.Namespace) -> InstanceOptions:
+    """What the arguments say."""
+    return InstanceOptions(
+        nms_threshold=arguments.nms_threshold,
+        containment_threshold=arguments.containment_threshold,
+        speck_share=arguments.speck_share,
+        max_instances=arguments.max_instances,
+    )
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers that are not too small."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return number
+
+
+def _threshold(text: str) -> tuple[str | None, float]:
+    name, separator, value = text.rpartition("=")
+    return (name if separator else None), share(value)
