@@ -90,6 +90,7 @@ class LayeredPrediction:
 
     layers: tuple[GenericPrediction, ...]
     denoise: tuple[BoxMaskPrediction, ...] = ()
+    concept_masks: tuple[Tensor, ...] = ()  # [B, K, H / 4, W / 4] each, one mask per category
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,16 @@ class DINOv(nn.Module):
         pyramid: FeaturePyramid,
         category_embeddings: Tensor,
         denoise: DenoiseQueries | None = None,
+        *,
+        concept_masks: int = 0,
     ) -> LayeredPrediction:
-        """As ``decode_generic``, of every decoder layer, with denoising queries for training."""
-        return self._generic(pyramid, category_embeddings, denoise, last_only=False)
+        """As ``decode_generic``, of every decoder layer, with denoising queries for training.
+
+        ``concept_masks`` asks for the masks that the first so many categories predict themselves.
+        """
+        return self._generic(
+            pyramid, category_embeddings, denoise, last_only=False, concept_masks=concept_masks
+        )
 
     def decode_points(self, pyramid: FeaturePyramid, *, grid: int = 20) -> PointProposals:
         """Decode a grid of points alone: they do not depend on any prompt.
@@ -262,6 +270,7 @@ class DINOv(nn.Module):
         denoise: DenoiseQueries | None,
         *,
         last_only: bool,
+        concept_masks: int = 0,
     ) -> LayeredPrediction:
         batch = len(pyramid.mask_features)
         generic = self.queries.generic(batch)
@@ -270,7 +279,7 @@ class DINOv(nn.Module):
         states = self._decode(pyramid, [*repaired, generic, content])
         first = 0 if denoise is None else denoise.boxes_cxcywh.shape[1]
         last = first + generic.vectors.shape[1]
-        layers, denoised = [], []
+        layers, denoised, concepts = [], [], []
         for state in states[-1:] if last_only else states:
             z = self.decoder.norm(state.vectors)  # the state is normed once already
             vectors = self.heads.generic_vectors(z[:, first:])
@@ -282,7 +291,10 @@ class DINOv(nn.Module):
             )
             if denoise is not None:
                 denoised.append(BoxMaskPrediction(boxes[:, :first], masks[:, :first]))
-        return LayeredPrediction(tuple(layers), tuple(denoised))
+            if concept_masks:
+                own = z[:, last : last + concept_masks]
+                concepts.append(self.heads.masks(own, pyramid.mask_features))
+        return LayeredPrediction(tuple(layers), tuple(denoised), tuple(concepts))
 
     def _decode_content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:
         content = self.queries.content(embeddings, len(pyramid.mask_features))

@@ -34,6 +34,12 @@ class LiteBackbone(nn.Module):
         maps = self.body(x.contiguous(memory_format=torch.channels_last))
         return {f"res{i + 2}": features for i, features in enumerate(maps)}
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The parts that make res2, res3, res4 and res5, each from the one before."""
+        body: Any = self.body
+        blocks = list(body.blocks)
+        return [[body.conv_stem, body.bn1, *blocks[:2]], blocks[2:3], blocks[3:5], blocks[5:]]
+
     def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take the weights of the whole timm classifier; its head has no place here.
 

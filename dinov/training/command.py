@@ -37,9 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="recipe to follow (default: lite; with --init a short one for the checkpoint)",
     )
     parser.add_argument(
-        "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
-    )
-    parser.add_argument(
         "--data",
         type=Path,
         nargs="+",
@@ -73,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="folders left out")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
+    )
     parser.add_argument("--steps", type=int, help="stop after this many steps")
     parser.add_argument("--minutes", type=float, help="stop after this many minutes")
     parser.add_argument(

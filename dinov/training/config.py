@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factors of the loss terms; the defaults are the paper's, which has no ``contrast``."""
+    """Factors of the loss terms; the defaults are the paper's.
+
+    The paper has no ``contrast`` and no ``concept``: a factor on the mask terms of the one mask
+    that a category's own query predicts of all its objects.
+    """
 
     label: float = 4.0
     mask_bce: float = 5.0
@@ -17,6 +21,7 @@ class LossWeights:
     contrast: float = 0.0
     iou: float = 1.0
     match: float = 2.0
+    concept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,12 @@ class TrainingConfig:
     The learning rate warms up linearly and then follows a cosine to zero over ``steps`` or
     ``minutes``, whichever ends first; ``None`` means no such limit. With ``decay_steps`` it falls
     to a tenth at each of these steps instead. ``backbone_factor`` and ``projection_factor`` scale
-    it for the backbone and for the projection in which queries and categories are compared.
+    it for the backbone and for the projection in which queries and categories are
+    compared. The first ``frozen_stages`` of the backbone's four stay as they are, and so do all its
+    batch statistics.
+
+    ``remembered_categories`` of earlier batches are looked for beside those of the batch: a small
+    batch shows too few concepts to learn what tells them apart.
     """
 
     variant: str
@@ -85,7 +95,8 @@ class TrainingConfig:
     focal_alpha: float = 0.25
     denoise_queries: int = 100
     denoise_noise: float = 0.4
-    freeze_backbone: bool = False
+    frozen_stages: int = 0
+    remembered_categories: int = 0
     learning_rate: float = 1e-4
     backbone_factor: float = 0.1
     projection_factor: float = 1.0
@@ -119,15 +130,16 @@ PRESETS: dict[str, TrainingConfig] = {
         variant="lite",
         data=DataConfig(crop_size=256),
         # The focal loss alone hardly sees a wrong category before objects are scored high.
-        loss=LossWeights(contrast=4.0),
-        refer=ReferConfig(points=16, prompt_types=("mask", "box", "scribble", "point")),
+        loss=LossWeights(contrast=4.0, concept=1.0),
+        refer=ReferConfig(points=8, prompt_types=("mask", "box", "scribble", "point")),
         mask_points=1024,
         # Queries learn one by one who answers for an object only in runs far longer than this.
         duplicate_iou=0.6,
         # At the usual 0.25 the scores of a short run stay so low that a threshold is hard to set.
         focal_alpha=0.5,
         denoise_queries=32,
-        freeze_backbone=True,
+        frozen_stages=2,
+        remembered_categories=24,
         learning_rate=6e-4,
         # Logits grow with the square of the projection: at the full rate they never settle.
         projection_factor=0.1,

@@ -47,7 +47,8 @@ class Criterion:
     which of several equal masks is assigned is chance, and duplicates are suppressed later anyway.
 
     Names: "label", "contrast" if it has a weight, "mask_bce", "mask_dice", "box_l1", "box_giou",
-    then "_0" for the last layer or "_{i+1}" for layer i, and "_dn" for the denoising part.
+    then "_0" for the last layer or "_{i+1}" for layer i, and "_dn" for the denoising part;
+    "concept_bce" and "concept_dice" likewise where a category's own mask was predicted.
 
     Source: DINOv (arXiv 2311.13601), Mask DINO (arXiv 2206.02777).
     """
@@ -76,7 +77,37 @@ class Criterion:
                 repaired = self.denoise_losses(prediction.denoise[index], truths, uniform)
                 for name, loss in repaired.items():
                     losses[f"{name}{suffix}_dn"] = loss
+            if prediction.concept_masks:
+                concept = self.concept_losses(prediction.concept_masks[index], truths, uniform)
+                for name, loss in concept.items():
+                    losses[name + suffix] = loss
         return losses
+
+    def concept_losses(
+        self, masks: Tensor, truths: Sequence[Truth], uniform: UniformDraw
+    ) -> dict[str, Tensor]:
+        """Weighted losses of the masks [B, K, h, w] that categories predict of all their objects.
+
+        Only where a category is known to be annotated; where it has no objects the mask is empty,
+        and dice says nothing. Means over images and categories.
+        """
+        known = torch.stack([truth.known[: masks.shape[1]] for truth in truths])
+        images, numbers = known.nonzero(as_tuple=True)
+        pairs = list(zip(images.tolist(), numbers.tolist(), strict=True))
+        if not pairs:
+            return {"concept_bce": masks.sum() * 0, "concept_dice": masks.sum() * 0}
+        true_masks = torch.stack([union_of(truths[b], k) for b, k in pairs])
+        present = true_masks.flatten(1).any(1)
+        chosen = masks[images, numbers].float()
+        bce, dice = mask_losses(chosen, true_masks, self.mask_points, uniform)
+        weights = self.weights
+        return {
+            "concept_bce": weights.concept * weights.mask_bce * bce.mean(),
+            "concept_dice": weights.concept
+            * weights.mask_dice
+            * (dice * present).sum()
+            / max(1, int(present.sum())),
+        }
 
     def layer_losses(
         self, prediction: GenericPrediction, truths: Sequence[Truth], uniform: UniformDraw
@@ -162,6 +193,12 @@ def numbered_layers(count: int) -> list[tuple[int, str]]:
     The last layer comes first, so that it draws the same random numbers at any depth.
     """
     return [(count - 1, "_0"), *((index, f"_{index + 1}") for index in range(count - 1))]
+
+
+def union_of(truth: Truth, category: int) -> Tensor:
+    """[H, W] of all instances of a category together, zeros if there are none."""
+    own = truth.masks[truth.labels == category]
+    return own.amax(0) if len(own) else truth.masks.new_zeros(truth.masks.shape[1:])
 
 
 def with_duplicates(

@@ -38,6 +38,8 @@ class Batch:
         prompt_masks: [P, S, S] bool.
         prompt_image: [P] the image of each prompt.
         prompt_category: [P] the category number of each prompt, 0 to K − 1.
+        categories: K names.
+        visible: the names of all annotated objects, prompted or not.
         is_generic: whether it serves the generic task; masks without categories do not.
         refer: what the refer task asks about the same images, unless it is left out.
     """
@@ -47,13 +49,15 @@ class Batch:
     prompt_masks: Tensor
     prompt_image: Tensor
     prompt_category: Tensor
+    categories: tuple[str, ...]
+    visible: frozenset[str]
     is_generic: bool
     refer: ReferBatch | None
 
     @property
     def num_categories(self) -> int:
         """K."""
-        return len(self.truths[0].known)
+        return len(self.categories)
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,8 @@ class EpisodeSampler:
             prompt_masks=torch.from_numpy(stacked),
             prompt_image=torch.tensor(images, dtype=torch.long),
             prompt_category=torch.tensor(categories, dtype=torch.long),
+            categories=tuple(prompted),
+            visible=frozenset(places),
             is_generic=is_generic,
             refer=draw_refer([view.objects for view in views], size, self.refer, rng)
             if self.refer.weight

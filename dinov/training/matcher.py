@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_unknown(self, count: int) -> Truth:
+        """The same beside ``count`` more categories of which nothing is known in this image."""
+        return replace(self, known=torch.cat([self.known, self.known.new_zeros(count)]))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from dinov.config import VARIANTS
 from dinov.model.dinov import DINOv, FeaturePyramid, LayeredPrediction, ReferPrediction
 from dinov.model.prompt_encoder import mean_per_category
 from dinov.training.config import TrainingConfig
@@ -15,6 +16,7 @@ from dinov.training.criterion import Criterion
 from dinov.training.denoising import make_denoise_queries
 from dinov.training.episodes import Batch
 from dinov.training.losses import UniformDraw
+from dinov.training.memory import CategoryMemory
 from dinov.training.refer_criterion import ReferCriterion
 from dinov.training.refer_episodes import ReferBatch
 
@@ -28,13 +30,17 @@ class Predictions:
 
 
 class Tasks:
-    """The tasks of a recipe and what their answers cost."""
+    """The tasks of a recipe and what their answers cost.
+
+    ``memory`` holds the categories of earlier batches.
+    """
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self._generic = Criterion(
             config.loss, config.mask_points, config.duplicate_iou, config.focal_alpha
         )
+        self.memory = CategoryMemory(config.remembered_categories, VARIANTS[config.variant].width)
         self._refer = ReferCriterion(config.loss, config.mask_points, config.refer.softmax)
 
     def predict(
@@ -62,7 +68,9 @@ class Tasks:
         losses: dict[str, Tensor] = {}
         if predictions.generic is not None:
             weight = self.config.generic_weight
-            terms = self._generic(predictions.generic, batch.truths, uniform)
+            remembered = predictions.generic.layers[0].logits.shape[-1] - batch.num_categories
+            truths = [truth.with_unknown(remembered) for truth in batch.truths]
+            terms = self._generic(predictions.generic, truths, uniform)
             losses |= {name: weight * loss for name, loss in terms.items()}
         if batch.refer is not None:
             weight = self.config.refer.weight
@@ -85,7 +93,14 @@ class Tasks:
             noise=self.config.denoise_noise,
             uniform=uniform,
         )
-        return model.decode_generic_layers(pyramid, categories, denoise)
+        others = self.memory.draw(batch.visible, uniform).to(categories)
+        self.memory.remember(batch.categories, categories)
+        return model.decode_generic_layers(
+            pyramid,
+            torch.cat([categories, others]),
+            denoise,
+            concept_masks=batch.num_categories if self.config.loss.concept else 0,
+        )
 
 
 def _per_image(prompts: Tensor, refer: ReferBatch) -> Tensor:

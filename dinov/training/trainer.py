@@ -21,7 +21,7 @@ from dinov.config import VARIANTS
 from dinov.device import autocast
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
-from dinov.model.dinov import DINOv, FeaturePyramid
+from dinov.model.dinov import DINOv
 from dinov.model.lite import LiteBackbone
 from dinov.training.config import TrainingConfig
 from dinov.training.ema import WeightAverage
@@ -33,6 +33,7 @@ from dinov.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY = 20
+_STAGES = ("res2", "res3", "res4", "res5")
 _VALIDATION_EPISODES = 64
 _NO_DECAY = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d, nn.Embedding)
 _NO_DECAY_NAMES = ("relative_position_bias_table", "level_embed")
@@ -65,7 +66,7 @@ class Trainer:
             load_imagenet(self.model.backbone)
         if init is not None:
             initialise(self.model, config.variant, init)
-        self.model.backbone.requires_grad_(not config.freeze_backbone)
+        freeze_stages(self.model.backbone, config.frozen_stages)
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
@@ -122,8 +123,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         self.model.train()
+        if config.frozen_stages:
+            self.model.backbone.eval()  # the statistics of its batch norms stay, too
         with autocast(self.device, torch.bfloat16 if config.bfloat16 else torch.float32):
-            pyramid = self._encode(batch.pixels)
+            pyramid = self.model.encode_image(batch.pixels)
             predictions = self.tasks.predict(self.model, pyramid, batch, uniform)
         losses = self.tasks.losses(predictions, batch, uniform)
         self.optimizer.zero_grad(set_to_none=True)
@@ -131,15 +134,6 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.average.parameters.values(), config.max_grad_norm)
         self.optimizer.step()
         return losses, float(norm)
-
-    def _encode(self, pixels: Tensor) -> FeaturePyramid:
-        if not self.config.freeze_backbone:
-            return self.model.encode_image(pixels)
-        # The statistics of a frozen backbone stay ImageNet's, too.
-        self.model.backbone.eval()
-        with torch.no_grad():
-            features = self.model.backbone(pixels)
-        return self.model.pixel_decoder(features)  # type: ignore[no-any-return]
 
     def _validate(self) -> None:
         self.validated += 1
@@ -192,6 +186,7 @@ class Trainer:
             "elapsed": self.elapsed,
             "best_iou": self.best_iou,
             "validated": self.validated,
+            "memory": self.tasks.memory.embeddings,
         }
         torch.save(state, partial)
         partial.replace(self.output / "last.pt")
@@ -216,6 +211,17 @@ class Trainer:
             ) from e
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.best_iou, self.validated = state["best_iou"], state["validated"]
+        self.tasks.memory.embeddings = state["memory"]
+
+
+def freeze_stages(backbone: nn.Module, count: int) -> None:
+    """Keep the weights of a backbone's first ``count`` stages of four, or of all of it."""
+    if count >= len(_STAGES):
+        backbone.requires_grad_(False)
+    elif count:
+        for stage in backbone.stages()[:count]:  # type: ignore[operator]
+            for module in stage:
+                module.requires_grad_(False)
 
 
 def initialise(model: DINOv, variant: str, checkpoint: str) -> None:

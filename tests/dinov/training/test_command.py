@@ -105,7 +105,7 @@ def test_data_without_a_validation_split_is_refused(
 
 def test_the_lite_recipe_fits_its_model() -> None:
     lite = PRESETS["lite"]
-    assert lite.freeze_backbone
+    assert 0 < lite.frozen_stages < 4
     assert isinstance(lite.data, DataConfig)
     assert lite.data.crop_size % 32 == 0
     assert lite.minutes is not None
@@ -114,7 +114,13 @@ def test_the_lite_recipe_fits_its_model() -> None:
 def test_every_value_of_a_recipe_can_be_replaced() -> None:
     config = command.override(
         PRESETS["lite"],
-        ["loss.contrast=0", "duplicate_iou=null", "focal_alpha=0.25", "data.scale_range=[0.5, 1]"],
+        [
+            "loss.contrast=0",
+            "loss.concept=0",
+            "duplicate_iou=null",
+            "focal_alpha=0.25",
+            "data.scale_range=[0.5, 1]",
+        ],
     )
     assert config.loss == LossWeights()
     assert config.duplicate_iou is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,12 +13,14 @@ from dinov.training.criterion import (
     Criterion,
     contrast_loss,
     label_loss,
+    union_of,
     with_duplicates,
 )
 from dinov.training.denoising import make_denoise_queries
 from dinov.training.matcher import Matcher, Truth
 
 CRITERION = Criterion(LossWeights(), 64)
+CONCEPT = Criterion(LossWeights(concept=1.0), 64)
 
 
 def uniform(shape: tuple[int, ...]) -> Tensor:
@@ -162,3 +165,34 @@ def test_the_lite_recipe_adds_a_contrast_to_every_layer() -> None:
     losses = criterion(LayeredPrediction((layer, layer)), [truth_of([0, 1], [True] * 2)], uniform)
     assert {"contrast_0", "contrast_1"} < set(losses)
     torch.stack(list(losses.values())).sum().backward()
+
+
+def test_a_category_predicts_one_mask_of_all_its_objects() -> None:
+    masks = torch.zeros(3, 32, 32)
+    masks[0, :16, :16] = masks[1, 16:, 16:] = masks[2, :, 24:] = 1
+    truth = replace(truth_of([0, 0, 1], [True, True, True, False]), masks=masks)
+    union = masks[:2].amax(0)
+    torch.testing.assert_close(union_of(truth, 0), union)
+    assert not union_of(truth, 2).any()
+    right = torch.stack([union, masks[2], torch.zeros(32, 32), union])[None] * 20 - 10
+    good = CONCEPT.concept_losses(right, [truth], uniform)
+    bad = CONCEPT.concept_losses(-right, [truth], uniform)
+    assert all(bad[name] > 4 > 4 * good[name] for name in ("concept_bce", "concept_dice"))
+
+
+def test_masks_of_unknown_categories_cost_nothing() -> None:
+    masks = torch.randn(1, 2, 8, 8, requires_grad=True)
+    truth = truth_of([0], [True, False])
+    losses = CONCEPT.concept_losses(masks, [truth], uniform)
+    torch.stack(list(losses.values())).sum().backward()
+    assert masks.grad is not None
+    assert masks.grad[0, 0].any()
+    assert not masks.grad[0, 1].any()
+    unknown = CONCEPT.concept_losses(masks, [truth_of([0], [False, False])], uniform)
+    assert all(loss == 0 for loss in unknown.values())
+
+
+def test_categories_without_objects_teach_an_empty_mask_and_no_dice() -> None:
+    losses = CONCEPT.concept_losses(torch.full((1, 1, 8, 8), 4.0), [truth_of([], [True])], uniform)
+    assert losses["concept_bce"] > 3
+    assert losses["concept_dice"] == 0

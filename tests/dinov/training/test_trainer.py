@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from dinov.checkpoints import load_model
+from dinov.checkpoints import load_model, save_model
 from dinov.config import VARIANTS
-from dinov.errors import CheckpointCorrupt, InvalidDataset
+from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
 from dinov.training.config import DataConfig, ReferConfig, TrainingConfig
 from dinov.training.datasets import read_folders
 from dinov.training.ema import WeightAverage
 from dinov.training.imagenet import load_imagenet, to_timm_names
-from dinov.training.trainer import Trainer, learning_rate_factor, make_optimizer
+from dinov.training.trainer import Trainer, freeze_stages, learning_rate_factor, make_optimizer
 from dinov.training.validation import Validator
 
 WriteFolder = Callable[..., Path]
@@ -32,6 +32,7 @@ CONFIG = TrainingConfig(
     denoise_queries=8,
     learning_rate=1e-3,
     max_grad_norm=1.0,
+    remembered_categories=2,
     warmup_steps=1,
     steps=4,
     checkpoint_every=2,
@@ -44,8 +45,10 @@ def make_trainer(write_folder: WriteFolder, tmp_path: Path) -> MakeTrainer:
     folder = write_folder()
     train, val = read_folders([folder], "train"), read_folders([folder], "val")
 
-    def make(name: str = "run", config: TrainingConfig = CONFIG) -> Trainer:
-        return Trainer(config, train, val, tmp_path / name, CPU)
+    def make(
+        name: str = "run", config: TrainingConfig = CONFIG, init: str | None = None
+    ) -> Trainer:
+        return Trainer(config, train, val, tmp_path / name, CPU, init)
 
     return make
 
@@ -147,7 +150,7 @@ def test_the_weight_of_a_task_scales_its_losses(make_trainer: MakeTrainer) -> No
 
 
 def test_a_frozen_backbone_stays_as_it_is(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(config=replace(CONFIG, freeze_backbone=True, bfloat16=True))
+    trainer = make_trainer(config=replace(CONFIG, frozen_stages=4, bfloat16=True))
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.train_step(trainer.sampler.batch(0))
     changed = {
@@ -156,6 +159,32 @@ def test_a_frozen_backbone_stays_as_it_is(make_trainer: MakeTrainer) -> None:
         if not torch.equal(value, before[name])
     }
     assert changed == {"pixel_decoder", "prompt_encoder", "decoder", "queries", "heads"}
+
+
+def test_the_first_stages_of_the_small_backbone_can_be_kept() -> None:
+    model = build_model(VARIANTS["lite"])
+    freeze_stages(model.backbone, 2)
+    learns = {name for name, p in model.backbone.named_parameters() if p.requires_grad}
+    stages = {name.split(".")[2] for name in learns}
+    assert stages == {"3", "4", "5", "6"}
+    assert not any("conv_stem" in name or "body.bn1" in name for name in learns)
+
+
+def test_a_run_can_start_from_a_checkpoint(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    best = make_trainer("first").run()
+    model = make_trainer("second", init=str(best)).model
+    expected = load_model(best).model.state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+
+
+def test_a_run_does_not_start_from_another_variant(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    save_model(build_model(VARIANTS["tiny5"]), other, {})
+    with pytest.raises(CheckpointMismatch, match="--preset tiny5"):
+        make_trainer(init=str(other))
 
 
 def test_norms_and_embeddings_do_not_decay_and_the_backbone_learns_slowly() -> None:
