@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dinov.boxes import inverse_sigmoid
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
-from dinov.model.layers import MLP, MultiheadAttention
+from dinov.model.layers import MLP, MultiheadAttention, in_pieces
 from dinov.model.position import box_position_code
 
 
@@ -125,7 +125,10 @@ class DecoderLayer(nn.Module):
             seen = self.self_attn(apart, apart, q.reshape(apart.shape)).view(q.shape)
         q = self.norm2(q + seen)
         q = self.norm1(q + self.cross_attn(q + position, boxes_cxcywh, memory, sizes_hw))
-        return self.norm3(q + self.linear2(F.relu(self.linear1(q))))
+        return self.norm3(q + in_pieces(self._feed_forward, q))
+
+    def _feed_forward(self, q: Tensor) -> Tensor:
+        return self.linear2(F.relu(self.linear1(q), inplace=True))
 
 
 def flatten_levels(levels: Sequence[Tensor]) -> Tensor:

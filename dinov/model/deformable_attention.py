@@ -20,7 +20,6 @@ class MultiScaleDeformableAttention(nn.Module):
     def __init__(self, dim: int, levels: int, heads: int, points: int) -> None:
         super().__init__()
         self.levels, self.heads, self.points = levels, heads, points
-        self.sample = project_and_sample
         self.sampling_offsets = nn.Linear(dim, heads * levels * points * 2)
         self.attention_weights = nn.Linear(dim, heads * levels * points)
         self.value_proj = nn.Linear(dim, dim)
@@ -49,6 +48,8 @@ class MultiScaleDeformableAttention(nn.Module):
         references: Tensor,
         memory: Tensor,
         sizes_hw: Sequence[tuple[int, int]],
+        *,
+        projected: bool = False,
     ) -> Tensor:
         """Attend from queries to a flattened pyramid.
 
@@ -59,20 +60,23 @@ class MultiScaleDeformableAttention(nn.Module):
                 of points for boxes.
             memory: [B, N, C], the levels one after the other.
             sizes_hw: height and width of each level, in the order of ``memory``.
+            projected: ``memory`` went through ``value_proj`` already, once for many calls.
 
         Returns:
             [B, Q, C].
         """
         b, q, _ = query.shape
-        shape = (b, q, self.heads, self.levels, self.points)
-        offsets = self.sampling_offsets(query).view(*shape, 2)
+        lanes = (self.heads, self.levels, self.points)
         logits = self.attention_weights(query).view(b, q, self.heads, self.levels * self.points)
-        weights = logits.softmax(-1).view(shape)
+        weights = logits.softmax(-1).view(b, q, *lanes)
+        # Coordinate by coordinate, since arithmetic on pairs is slow.
+        offsets = self.sampling_offsets(query).float().view(b, q, math.prod(lanes), 2)
+        offsets = offsets.movedim(-1, 0).contiguous()  # [2, B, Q, heads * levels * points]
         wh = torch.tensor([(w, h) for h, w in sizes_hw], dtype=torch.float32, device=query.device)
-        center = references[:, :, None, None, None, :2]
-        if references.shape[-1] == 2:
-            places = center * wh[:, None] + offsets
-        else:
-            extent = references[:, :, None, None, None, 2:]
-            places = (center + offsets / self.points * extent * 0.5) * wh[:, None]
-        return self.output_proj(self.sample(memory, self.value_proj, sizes_hw, places, weights))
+        wh = wh.T[:, None, :, None].expand(2, *lanes).reshape(2, 1, 1, -1)
+        references = references.movedim(-1, 0)[..., None]  # [2 or 4, B, Q, 1]
+        if len(references) == 4:
+            offsets = offsets * (references[2:] * (wh * (0.5 / self.points)))
+        places = torch.addcmul(offsets, references[:2], wh).view(2, b, q, *lanes)
+        projection = None if projected else self.value_proj
+        return self.output_proj(project_and_sample(memory, projection, sizes_hw, places, weights))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -19,8 +20,31 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
+            x = F.relu(layer(x), inplace=True)
         return self.layers[-1](x)
+
+
+TOKENS_AT_ONCE = 512
+"""What is computed of so many tokens stays in a CPU's cache from step to step."""
+
+
+def in_pieces(function: Callable[..., Tensor], *tokens: Tensor) -> Tensor:
+    """Apply a function of each token to all tokens, a piece after the other on CPUs.
+
+    Wide intermediate values then never exist as a whole. With gradients nothing could be thrown
+    away early, and GPUs want few large steps: there all tokens are one piece.
+
+    Args:
+        function: of as many [B, n, ...] tensors as there are ``tokens``, to [B, n, C].
+        tokens: [B, N, ...] each.
+
+    Returns:
+        [B, N, C].
+    """
+    if torch.is_grad_enabled() or tokens[0].device.type != "cpu":
+        return function(*tokens)
+    pieces = zip(*(t.split(TOKENS_AT_ONCE, dim=1) for t in tokens), strict=True)
+    return torch.cat([function(*piece) for piece in pieces], dim=1)
 
 
 class ConvNorm(nn.Conv2d):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
-from dinov.model.layers import ConvNorm
+from dinov.model.layers import ConvNorm, in_pieces
 from dinov.model.position import map_position_code
 
 
@@ -100,7 +100,7 @@ class PixelDecoder(nn.Module):
     def _mask_features(self, res2: Tensor, finest: Tensor) -> Tensor:
         y = self.adapter_1(res2)
         y = y + F.interpolate(finest, size=y.shape[-2:], mode="bilinear", align_corners=False)
-        return self.mask_features(F.relu(self.layer_1(y)))
+        return self.mask_features(F.relu(self.layer_1(y), inplace=True))
 
 
 class DeformableEncoderLayer(nn.Module):
@@ -124,9 +124,14 @@ class DeformableEncoderLayer(nn.Module):
         sizes_hw: Sequence[tuple[int, int]],
     ) -> Tensor:
         """[B, N, C] tokens, with [N, C] position codes and [1, N, 2] pixel centres."""
-        references = references.expand(x.shape[0], -1, -1)
-        x = self.norm1(x + self.self_attn(x + position, references, x, sizes_hw))
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+        value = self.self_attn.value_proj(x).float()  # samples are summed in single precision
+
+        def layer(x: Tensor, position: Tensor, references: Tensor) -> Tensor:
+            query, references = x + position, references.expand(x.shape[0], -1, -1)
+            x = self.norm1(x + self.self_attn(query, references, value, sizes_hw, projected=True))
+            return self.norm2(x + self.linear2(F.relu(self.linear1(x), inplace=True)))
+
+        return in_pieces(layer, x, position[None], references)
 
 
 def pixel_centers(sizes_hw: Sequence[tuple[int, int]], device: torch.device) -> Tensor:

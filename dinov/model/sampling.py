@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ QUERIES_AT_ONCE = 256
 
 def project_and_sample(
     memory: Tensor,
-    projection: nn.Linear,
+    projection: nn.Linear | None,
     sizes_hw: Sequence[tuple[int, int]],
     places: Tensor,
     weights: Tensor,
@@ -29,9 +30,10 @@ def project_and_sample(
 
     Args:
         memory: [B, N, C], the levels one after the other.
-        projection: C to heads * D; each head samples its own D values.
+        projection: C to heads * D, of which each head samples its own D; None if ``memory`` is
+            projected already.
         sizes_hw: height and width of each level.
-        places: [B, Q, heads, levels, points, 2] as (x, y) in pixels of the level, where the centre
+        places: [2, B, Q, heads, levels, points], x and y in pixels of the level, where the centre
             of the first pixel is (0.5, 0.5).
         weights: [B, Q, heads, levels, points].
 
@@ -45,19 +47,20 @@ def project_and_sample(
 
 def project_and_sample_on_grids(
     memory: Tensor,
-    projection: nn.Linear,
+    projection: nn.Linear | None,
     sizes_hw: Sequence[tuple[int, int]],
     places: Tensor,
     weights: Tensor,
 ) -> Tensor:
     """``project_and_sample`` in the plain way: what the fast way is compared with."""
-    value = projection(memory).unflatten(-1, (places.shape[2], -1))
+    value = memory if projection is None else projection(memory)
+    value = value.unflatten(-1, (places.shape[3], -1))
     return sample_on_grids(value, sizes_hw, places, weights)
 
 
 def project_and_gather(
     memory: Tensor,
-    projection: nn.Linear,
+    projection: nn.Linear | None,
     sizes_hw: Sequence[tuple[int, int]],
     places: Tensor,
     weights: Tensor,
@@ -67,9 +70,10 @@ def project_and_gather(
     A projection is linear, so that it can come after the sum; it is made wherever there are
     fewer vectors: on the memory, or on what a few queries' heads have gathered from it.
     """
-    queries, heads = places.shape[1:3]
-    if queries * heads >= memory.shape[1]:
-        value = projection(memory).unflatten(-1, (heads, -1))
+    queries, heads = places.shape[2:4]
+    if projection is None or queries * heads >= memory.shape[1]:
+        value = memory if projection is None else projection(memory)
+        value = value.unflatten(-1, (heads, -1))
         return gather_and_sum(value, sizes_hw, places, weights)[0].flatten(2)
     raw, inside = gather_and_sum(memory[:, :, None], sizes_hw, places, weights)
     projected = torch.einsum("bqhc,hdc->bqhd", raw, projection.weight.unflatten(0, (heads, -1)))
@@ -85,31 +89,33 @@ def gather_and_sum(
     Args:
         value: [B, N, heads, D], or [B, N, 1, D] if all heads sample the same.
         sizes_hw: height and width of each level.
-        places: [B, Q, heads, levels, points, 2] as (x, y) in pixels of the level.
+        places: [2, B, Q, heads, levels, points], x and y in pixels of the level.
         weights: [B, Q, heads, levels, points].
 
     Returns:
         The sums [B, Q, heads, D], and how much of the weights lay inside, [B, Q, heads].
     """
-    heads, samples = places.shape[2], places.shape[3] * places.shape[4]
+    heads, samples = places.shape[3], places.shape[4] * places.shape[5]
     stride = value.shape[2]  # rows of the table per pixel
     table = value.float().flatten(1, 2)  # [B, N * stride, D]
-    lanes = _lanes(sizes_hw, heads, places.shape[4], stride, value.device)
+    lanes = _lanes(tuple(sizes_hw), heads, places.shape[5], stride, value.device)
     sums, inside = [], []
     for rows, image_places, image_weights in zip(
-        table, places.float(), weights.float(), strict=True
+        table, places.flatten(3).unbind(1), weights.float().flatten(2), strict=True
     ):
         for some_places, some_weights in zip(
-            image_places.split(QUERIES_AT_ONCE), image_weights.split(QUERIES_AT_ONCE), strict=True
+            image_places.split(QUERIES_AT_ONCE, dim=1),
+            image_weights.split(QUERIES_AT_ONCE),
+            strict=True,
         ):
-            index, factor = _corners(lanes, some_places.flatten(1, 3), some_weights.flatten(1))
-            bags = (4 * len(some_places) * heads, samples)
+            index, factor = _corners(lanes, some_places, some_weights)
+            bags = (4 * len(some_weights) * heads, samples)
             corners = F.embedding_bag(
                 index.view(bags), rows, mode="sum", per_sample_weights=factor.view(bags)
             )
             sums.append(corners.view(4, -1, value.shape[3]).sum(0))
             inside.append(factor.view(4, -1, samples).sum((0, 2)))
-    shape = places.shape[:3]
+    shape = places.shape[1:4]
     return torch.cat(sums).view(*shape, value.shape[3]), torch.cat(inside).view(shape)
 
 
@@ -125,8 +131,9 @@ class _Lanes:
     stride: int
 
 
+@lru_cache(maxsize=64)
 def _lanes(
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes_hw: tuple[tuple[int, int], ...],
     heads: int,
     points: int,
     stride: int,
@@ -166,13 +173,13 @@ def _corners(lanes: _Lanes, places: Tensor, weights: Tensor) -> tuple[Tensor, Te
 
     Args:
         lanes: of this pyramid.
-        places: [Q, S, 2].
+        places: [2, Q, S].
         weights: [Q, S].
 
     Returns:
         int32 and float32, both [2, 2, Q, S].
     """
-    xy = places.movedim(-1, 0).contiguous() - 0.5  # [2, Q, S]
+    xy = places - 0.5
     first = torch.minimum(xy.floor().clamp_(min=0), lanes.last_xy)
     offset = xy - first
     near = (1 - offset.abs()).relu_()
@@ -193,14 +200,14 @@ def sample_on_grids(
     Args:
         value: [B, N, heads, D], the levels one after the other.
         sizes_hw: height and width of each level.
-        places: [B, Q, heads, levels, points, 2] as (x, y) in pixels of the level.
+        places: [2, B, Q, heads, levels, points], x and y in pixels of the level.
         weights: [B, Q, heads, levels, points].
 
     Returns:
         [B, Q, heads * D].
     """
     # Queries come last, so that sums over points run along contiguous memory.
-    places = places.float().permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # [B * h, l, p, Q, 2]
+    places = places.permute(1, 3, 4, 5, 2, 0).flatten(0, 1)  # [B * h, l, p, Q, 2]
     weights = (
         weights.permute(0, 2, 3, 4, 1).contiguous().flatten(0, 1)[:, None]
     )  # [B * h, 1, l, p, Q]

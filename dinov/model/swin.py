@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dinov.model.layers import in_pieces
+
 
 class SwinTransformer(nn.Module):
     """Patch embedding and four stages of windowed self-attention; each stage's map goes out."""
@@ -48,7 +50,7 @@ class SwinTransformer(nn.Module):
         for i, stage in enumerate(self.layers):
             features, x = stage(x)
             norm = self.get_submodule(f"norm{i}")
-            outputs[f"res{i + 2}"] = norm(features).permute(0, 3, 1, 2).contiguous()
+            outputs[f"res{i + 2}"] = norm(features).permute(0, 3, 1, 2)
         return outputs
 
 
@@ -114,6 +116,9 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor, regions: Tensor) -> Tensor:
         x = x + self._drop_path(self._windowed_attention(self.norm1(x), regions))
+        return in_pieces(self._mlp, x.flatten(1, 2)).view(x.shape)
+
+    def _mlp(self, x: Tensor) -> Tensor:
         return x + self._drop_path(self.mlp(self.norm2(x)))
 
     def _windowed_attention(self, x: Tensor, regions: Tensor) -> Tensor:
@@ -135,7 +140,7 @@ class SwinBlock(nn.Module):
         if not self.training or self.drop_rate == 0.0:
             return x
         keep = 1 - self.drop_rate
-        return x * x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(keep) / keep
+        return x * x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(keep) / keep
 
 
 class WindowAttention(nn.Module):

@@ -22,7 +22,7 @@ SIZES = [(3, 5), (2, 4)]
 
 def by_hand(value: Tensor, places: Tensor, weights: Tensor) -> Tensor:
     """The definition, pixel by pixel."""
-    b, q, heads, levels, points, _ = places.shape
+    _, b, q, heads, levels, points = places.shape
     out = torch.zeros(b, q, heads, value.shape[-1])
     start = 0
     for level in range(levels):
@@ -30,7 +30,7 @@ def by_hand(value: Tensor, places: Tensor, weights: Tensor) -> Tensor:
         grid = value[:, start : start + height * width].unflatten(1, (height, width))
         start += height * width
         for i, j, h, p in torch.cartesian_prod(*map(torch.arange, (b, q, heads, points))).tolist():
-            x, y = (places[i, j, h, level, p] - 0.5).tolist()
+            x, y = (places[:, i, j, h, level, p] - 0.5).tolist()
             for row in (math.floor(y), math.floor(y) + 1):
                 for column in (math.floor(x), math.floor(x) + 1):
                     if 0 <= row < height and 0 <= column < width:
@@ -44,7 +44,7 @@ def by_hand(value: Tensor, places: Tensor, weights: Tensor) -> Tensor:
 def test_sampling_equals_the_definition(reach: float) -> None:
     generator = torch.Generator().manual_seed(int(reach))
     value = torch.randn(2, 23, 2, 3, generator=generator)
-    places = (torch.rand(2, 4, 2, 2, 3, 2, generator=generator) * 2 - 0.5) * reach
+    places = (torch.rand(2, 2, 4, 2, 2, 3, generator=generator) * 2 - 0.5) * reach
     weights = torch.rand(2, 4, 2, 2, 3, generator=generator)
     expected = by_hand(value, places, weights)
     on_grids = sample_on_grids(value, SIZES, places, weights)
@@ -59,7 +59,7 @@ def test_gradients_are_those_of_the_definition() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = (
         torch.randn(1, 23, 2, 3, generator=generator, requires_grad=True),
-        (torch.rand(1, 3, 2, 2, 2, 2, generator=generator) * 4).requires_grad_(),
+        (torch.rand(2, 1, 3, 2, 2, 2, generator=generator) * 4).requires_grad_(),
         torch.rand(1, 3, 2, 2, 2, generator=generator, requires_grad=True),
     )
     value, places, weights = inputs
@@ -93,9 +93,9 @@ def question(
     count = sum(height * width for height, width in sizes_hw)
     memory = torch.randn(batch, count, 16, generator=generator)
     shape = (batch, queries, 4, len(sizes_hw), 3)
-    places = torch.rand(*shape, 2, generator=generator) * 16 - 1.5
-    places[..., 0, :] = (places[..., 0, :] * 2).round() / 2
-    places[..., 1, :] *= 1e6
+    places = torch.rand(2, *shape, generator=generator) * 16 - 1.5
+    places[..., 0] = (places[..., 0] * 2).round() / 2
+    places[..., 1] *= 1e6
     weights = torch.randn(*shape, generator=generator)
     torch.manual_seed(0)
     return memory, torch.nn.Linear(16, 8), places, weights
@@ -117,7 +117,7 @@ def test_a_place_that_is_not_a_number_spoils_its_own_query_only() -> None:
     for queries in (5, 300):  # projected after and before sampling
         memory, projection, places, weights = question(sizes_hw, queries)
         expected = project_and_gather(memory, projection, sizes_hw, places, weights)
-        places[1, 3, 2, 0, 1, 0] = math.nan
+        places[0, 1, 3, 2, 0, 1] = math.nan
         got = project_and_gather(memory, projection, sizes_hw, places, weights)
         assert got[1, 3].isnan().any()
         expected[1, 3] = got[1, 3] = 0
