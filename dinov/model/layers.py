@@ -28,7 +28,9 @@ TOKENS_AT_ONCE = 512
 """What is computed of so many tokens stays in a CPU's cache from step to step."""
 
 
-def in_pieces(function: Callable[..., Tensor], *tokens: Tensor) -> Tensor:
+def in_pieces(
+    function: Callable[..., Tensor], *tokens: Tensor, at_once: int = TOKENS_AT_ONCE
+) -> Tensor:
     """Apply a function of each token to all tokens, a piece after the other on CPUs.
 
     Wide intermediate values then never exist as a whole. With gradients nothing could be thrown
@@ -37,13 +39,14 @@ def in_pieces(function: Callable[..., Tensor], *tokens: Tensor) -> Tensor:
     Args:
         function: of as many [B, n, ...] tensors as there are ``tokens``, to [B, n, C].
         tokens: [B, N, ...] each.
+        at_once: length of a piece.
 
     Returns:
         [B, N, C].
     """
     if torch.is_grad_enabled() or tokens[0].device.type != "cpu":
         return function(*tokens)
-    pieces = zip(*(t.split(TOKENS_AT_ONCE, dim=1) for t in tokens), strict=True)
+    pieces = zip(*(t.split(at_once, dim=1) for t in tokens), strict=True)
     return torch.cat([function(*piece) for piece in pieces], dim=1)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-QUERIES_AT_ONCE = 256
+QUERIES_AT_ONCE = 512
 """So many queries keep all their corners in a core's cache while they are worked on."""
 
 

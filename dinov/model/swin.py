@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from dinov.model.layers import in_pieces
 
+WINDOWS_AT_ONCE = 16
+"""The queries, keys and values of so many windows stay in a CPU's cache."""
+
 
 class SwinTransformer(nn.Module):
     """Patch embedding and four stages of windowed self-attention; each stage's map goes out."""
@@ -160,12 +163,25 @@ class WindowAttention(nn.Module):
 
     def forward(self, windows: Tensor, regions: Tensor | None) -> Tensor:
         """[B, windows, N, C] with an optional [windows, N, N] mask to the same shape."""
+        n = windows.shape[2]
+        bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
+        bias = bias.view(1, 1, n, n, self.heads).permute(0, 1, 4, 2, 3)  # [1, 1, h, N, N]
+        if regions is None:
+            return in_pieces(
+                lambda part: self._attend(part, bias), windows, at_once=WINDOWS_AT_ONCE
+            )
+        return in_pieces(
+            lambda part, mask: self._attend(part, bias + mask[:, :, None]),
+            windows,
+            regions[None],
+            at_once=WINDOWS_AT_ONCE,
+        )
+
+    def _attend(self, windows: Tensor, bias: Tensor) -> Tensor:
         b, w, n, _ = windows.shape
         qkv = self.qkv(windows).view(b * w, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
-        bias = bias.view(1, n, n, self.heads).permute(0, 3, 1, 2)  # [1, h, N, N]
-        if regions is not None:
-            bias = (bias + regions[:, None]).repeat(b, 1, 1, 1)  # [B * windows, h, N, N]
+        # Broadcasts over a single image; one bias per window and image otherwise.
+        bias = bias[0] if b == 1 or bias.shape[1] == 1 else bias[0].repeat(b, 1, 1, 1)
         query, key, value = qkv.unbind(0)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
         return self.proj(out.transpose(1, 2).reshape(b, w, n, -1))
