@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import nn
 
 from dinov.errors import DeviceUnavailable
 
@@ -38,6 +39,25 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""What a model can compute in, by name. The lower ones are faster where hardware knows them."""
+
+
+def resolve_precision(name: str) -> torch.dtype:
+    """Turn the name of a precision into a type.
+
+    Raises:
+        DeviceUnavailable: if it is none of ``PRECISIONS``.
+    """
+    if name not in PRECISIONS:
+        raise DeviceUnavailable(f"Unknown precision '{name}'. Use {', '.join(PRECISIONS)}.")
+    return PRECISIONS[name]
+
+
 def _is_available(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
@@ -51,6 +71,17 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return {"cpu": "CPU", "mps": "Apple GPU"}.get(device.type, str(device))
+
+
+def lower_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Keep the weights of linear layers and convolutions in ``dtype``, for use under ``autocast``.
+
+    They would be converted at every use otherwise; norms and learned queries stay as they are.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

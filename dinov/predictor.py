@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -12,18 +13,28 @@ from torch import Tensor
 
 from dinov.checkpoints import load_model
 from dinov.config import VARIANTS
-from dinov.device import describe_device, resolve_device
+from dinov.device import (
+    autocast,
+    describe_device,
+    lower_weights,
+    resolve_device,
+    resolve_precision,
+)
 from dinov.errors import InvalidImage
 from dinov.feature_cache import FeatureCache
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
+from dinov.model.heads import masks_of
 from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
 from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
 from dinov.tiles import segment_in_tiles
 from dinov.types import Category, Image, Prompt, Reference, Referral, Segmentation
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 DEFAULT_CACHE_BYTES = 1 << 30
 DEFAULT_REFER_OPTIONS = ReferOptions()
@@ -55,7 +66,8 @@ class Predictor:
     """Finds what is marked on references in target images.
 
     Each image is encoded once and kept in a cache; so are a target's proposals, which do not
-    depend on prompts. Use one predictor from one thread at a time.
+    depend on prompts. Lower precision halves the memory of weights and of what is kept, and is
+    faster where the hardware knows it. Use one predictor from one thread at a time.
     """
 
     def __init__(
@@ -65,6 +77,7 @@ class Predictor:
         variant: str,
         checkpoint_hash: str,
         device: str = "auto",
+        precision: str = "float32",
         input_size: int | None = None,
         score_threshold: float | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
@@ -80,9 +93,11 @@ class Predictor:
         )
         self.checkpoint_hash = checkpoint_hash
         self._resize = config.resize
+        self._dtype = resolve_precision(precision)
         self._model = model.to(self.device).eval()
-        self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes // 2)
-        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes * 3 // 8)
+        lower_weights(self._model, self._dtype)
+        self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes * 3 // 4)
+        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes // 8)
         self._points: FeatureCache[PointProposals] = FeatureCache(cache_bytes // 8)
 
     @classmethod
@@ -91,6 +106,7 @@ class Predictor:
         checkpoint: str = "lite",
         *,
         device: str = "auto",
+        precision: str = "float32",
         input_size: int | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> Predictor:
@@ -99,12 +115,13 @@ class Predictor:
         Args:
             checkpoint: "lite", "swin-t", "swin-l" or the path of a file.
             device: see ``device.resolve_device``.
+            precision: a key of ``device.PRECISIONS``.
             input_size: side in pixels to which images are resized; the checkpoint's own by default.
             cache_bytes: memory for features of images seen before.
 
         Raises:
             CheckpointError: if the file is missing, damaged or of another architecture.
-            DeviceUnavailable: if the device does not exist here.
+            DeviceUnavailable: if the device does not exist here, or the precision anywhere.
         """
         loaded = load_model(checkpoint)
         threshold = loaded.metadata.get("score_threshold")
@@ -114,6 +131,7 @@ class Predictor:
             variant=loaded.variant,
             checkpoint_hash=loaded.sha256,
             device=device,
+            precision=precision,
             input_size=int(size) if input_size is None and size else input_size,
             score_threshold=float(threshold) if threshold else None,
             cache_bytes=cache_bytes,
@@ -164,7 +182,7 @@ class Predictor:
             return encoded.pyramid.levels[0].new_zeros(0, encoded.pyramid.levels[0].shape[1])
         masks = [encoded.transform.apply_mask(rasterise(p, image.shape[:2])) for p in prompts]
         stacked = torch.from_numpy(np.stack(masks)).to(self.device)
-        return self._model.encode_prompts(encoded.pyramid, stacked).float()
+        return self._compute(self._model.encode_prompts, encoded.pyramid, stacked).float()
 
     @torch.inference_mode()
     def segment(
@@ -200,12 +218,16 @@ class Predictor:
         thresholds = self._thresholds(score_threshold, bank.category_ids)
 
         def segment(part: Image) -> Segmentation:
-            found = self.compare(part, concepts)
+            logits, proposals, encoded = self._compare(part, concepts)
+            probabilities = category_probabilities(logits, bank.category_ids, bank.negative_ids)
+            # A score is at most the probability: no other mask can be shown.
+            best, column = probabilities.max(1)
+            possible = (best >= best.new_tensor(thresholds)[column]).nonzero().flatten()
             return to_instances(
-                category_probabilities(found.logits, bank.category_ids, bank.negative_ids),
-                found.mask_logits,
+                probabilities[possible],
+                _masks(proposals.mask_vectors[:, possible], encoded),
                 bank.category_ids,
-                found.transform,
+                encoded.transform,
                 score_thresholds=thresholds,
                 options=options,
             )
@@ -218,14 +240,19 @@ class Predictor:
 
         The proposals are kept: on an image seen before, new concepts cost their own decode only.
         """
+        logits, proposals, encoded = self._compare(image, concepts)
+        return Comparison(logits, _masks(proposals.mask_vectors, encoded), encoded.transform)
+
+    def _compare(self, image: Image, concepts: Tensor) -> tuple[Tensor, Proposals, EncodedImage]:
         key = _content_key(image)
         encoded = self._encode(image, key)
         proposals = self._proposals.get_or_compute(
-            key, lambda: self._model.decode_proposals(encoded.pyramid)
+            key, lambda: self._compute(self._model.decode_proposals, encoded.pyramid)
         )
-        categories = self._model.decode_categories(encoded.pyramid, concepts.to(self.device))
-        logits = (proposals.vectors @ categories.mT)[0].float()
-        return Comparison(logits, proposals.mask_logits[0], encoded.transform)
+        concepts = concepts.to(self.device)
+        categories = self._compute(self._model.decode_categories, encoded.pyramid, concepts)
+        logits = (proposals.vectors.float() @ categories.float().mT)[0]
+        return logits, proposals, encoded
 
     @torch.inference_mode()
     def refer(
@@ -260,12 +287,12 @@ class Predictor:
         pyramid = encoded.pyramid
 
         def compute() -> PointProposals:
-            points = self._model.decode_points(pyramid, grid=options.grid)
+            points = self._compute(self._model.decode_points, pyramid, grid=options.grid)
             return take(points, surviving(points, pyramid.mask_features, options))
 
         points = self._points.get_or_compute((key, options), compute)
-        prompts = self._model.decode_prompts(pyramid, embeddings)
-        scores = (prompts @ points.vectors.mT)[0].float()
+        prompts = self._compute(self._model.decode_prompts, pyramid, embeddings)
+        scores = (prompts.float() @ points.vectors.float().mT)[0]
         return to_referral(
             match_probabilities(scores, bank.category_ids, bank.negative_ids),
             points,
@@ -295,9 +322,18 @@ class Predictor:
                 (image.shape[0], image.shape[1]), self.input_size, resize=self._resize
             )
             pixels = torch.from_numpy(transform.apply_image(image))[None].to(self.device)
-            return EncodedImage(self._model.encode_image(pixels), transform)
+            pyramid = self._compute(self._model.encode_image, pixels)
+            return EncodedImage(pyramid.to(self._dtype), transform)
 
         return self._encoded.get_or_compute(key, compute)
+
+    def _compute(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with autocast(self.device, self._dtype):
+            return step(*args, **kwargs)
+
+
+def _masks(mask_vectors: Tensor, encoded: EncodedImage) -> Tensor:
+    return masks_of(mask_vectors, encoded.pyramid.mask_features)[0].float()
 
 
 def _content_key(image: Image) -> str:

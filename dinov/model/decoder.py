@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         # The memory runs from low to high resolution, unlike in the pixel decoder.
         coarse_first = list(reversed(levels))
         sizes_hw = [(m.shape[-2], m.shape[-1]) for m in coarse_first]
-        memory = flatten_levels(coarse_first)
+        memory = flatten_levels(coarse_first).float()  # may be kept in half precision
         boxes = reference = box_logits.sigmoid()
         states = []
         for layer in self.layers:

@@ -34,17 +34,18 @@ __all__ = [
 class Proposals:
     """What the generic queries find in an image, whatever the prompts are.
 
-    Kept for an image, they make a changed prompt cost a decode of the content queries only.
+    Kept for an image, they make a changed prompt cost a decode of the content queries only. Their
+    masks are ``masks_of`` the mask vectors: a hundred times larger, and most are never shown.
     """
 
     vectors: Tensor  # [B, Q, projection]
     boxes_cxcywh: Tensor  # [B, Q, 4] in 0–1 of the padded input
-    mask_logits: Tensor  # [B, Q, H / 4, W / 4]
+    mask_vectors: Tensor  # [B, Q, C]
 
     @property
     def nbytes(self) -> int:
         """Memory of all its tensors."""
-        return self.vectors.nbytes + self.boxes_cxcywh.nbytes + self.mask_logits.nbytes
+        return self.vectors.nbytes + self.boxes_cxcywh.nbytes + self.mask_vectors.nbytes
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class DINOv(nn.Module):
         return Proposals(
             self.heads.generic_vectors(z),
             self._boxes(state),
-            self.heads.masks(z, pyramid.mask_features),
+            self.heads.mask_vectors(z),
         )
 
     def decode_categories(self, pyramid: FeaturePyramid, category_embeddings: Tensor) -> Tensor:

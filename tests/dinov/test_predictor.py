@@ -235,6 +235,22 @@ def test_unknown_devices_and_sizes_are_refused() -> None:
         make_predictor(input_size=8)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_keeps_features_in_half_the_memory(precision: str) -> None:
+    full, half = make_predictor(), make_predictor(precision=precision)
+    for predictor in (full, half):
+        bank = predictor.embed_references([Reference(photo(0), [BOX])])
+        assert all(vectors.dtype == torch.float32 for vectors in bank.positives.values())
+        predictor.segment(photo(1), bank, score_threshold=0.0)
+        predictor.refer(photo(1), bank)
+    assert half._encoded.nbytes * 2 == full._encoded.nbytes
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(DeviceUnavailable, match="bfloat16"):
+        make_predictor(precision="float8")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_finds_the_same() -> None:
     on_cpu, on_gpu = (

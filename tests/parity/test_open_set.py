@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dinov.model.build import build_model
+from dinov.model.heads import masks_of
 from dinov.model.position import map_position_code
 from dinov.model.prompt_encoder import allowed_positions
 from dinov.model.queries import QueryKind, attention_allowed
@@ -90,7 +91,8 @@ class TestOpenSet:
         logits = proposals.vectors @ categories.mT
         parity.check(f"openset/{case}/pred_logits", logits, LOGITS)
         parity.check(f"openset/{case}/pred_boxes", proposals.boxes_cxcywh, BOXES)
-        parity.check(f"openset/{case}/pred_masks", proposals.mask_logits, MASKS)
+        masks = masks_of(proposals.mask_vectors, pyramid.mask_features)
+        parity.check(f"openset/{case}/pred_masks", masks, MASKS)
 
     def test_the_demo_post_processing(self, parity: Parity) -> None:
         for case in parity.recorded("demo/{}/scores", CASES):
