@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dinov.arguments import at_least
 from dinov.bank import describe
 from dinov.device import DEVICE_HELP
 from dinov.leave_one_out import ExampleScore, leave_one_out
 from dinov.masks import rle_box_xyxy
 from dinov.predictor import Predictor
 from dinov.references import ReferenceFile, read_references
-from dinov.segment_arguments import at_least
 from dinov.types import Category, Prompt, Reference
 
 _log = logging.getLogger(__name__)

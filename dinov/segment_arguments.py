@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dinov.arguments import at_least, share
 from dinov.errors import InvalidReferences
 from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
 from dinov.types import Category
@@ -113,25 +114,6 @@ def instance_options(arguments: argparse.Namespace) -> InstanceOptions:
         speck_share=arguments.speck_share,
         max_instances=arguments.max_instances,
     )
-
-
-def share(text: str) -> float:
-    """Read a number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    """A reader of whole numbers that are not too small."""
-
-    def number(text: str) -> int:
-        if int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-        return int(text)
-
-    return number
 
 
 def _threshold(text: str) -> tuple[str | None, float]:

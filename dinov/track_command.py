@@ -6,15 +6,16 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from dinov import coco
+from dinov.arguments import at_least, share
 from dinov.device import DEVICE_HELP
-from dinov.errors import DinovError, InvalidReferences
+from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
@@ -60,14 +61,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", default="lite", metavar="NAME|FILE", help="name or file (default: lite)")
     add(
         "--score-threshold",
-        type=float,
+        type=share,
         default=0.0,
         metavar="X",
         help="an object that scores lower is not on the frame, 0 to 1 (default: 0)",
     )
     add(
         "--memory-threshold",
-        type=float,
+        type=share,
         default=SURE,
         metavar="X",
         help="lowest score of a found mask that serves as a prompt for later frames "
@@ -75,7 +76,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--memory",
-        type=_at_least(0),
+        type=at_least(0),
         default=MAX_RECENT,
         metavar="N",
         help="how many found masks serve so, beside the marks (default: %(default)s)",
@@ -88,7 +89,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--grid",
-        type=_at_least(1),
+        type=at_least(1),
         default=VIDEO_OPTIONS.grid,
         metavar="N",
         help="masks are proposed at N x N points (default: %(default)s)",
@@ -97,21 +98,16 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help=DEVICE_HELP)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-        return value
-
-    return number
-
-
 def run(args: argparse.Namespace) -> int:
     """Track; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # Whatever can be wrong with the input is told before the model is loaded.
     frames: FrameSource = VideoFile(args.video) if args.video else FrameFolder(args.frames)
+    if args.frames and args.output.resolve().is_relative_to(args.frames.resolve()):
+        raise InvalidVideo(
+            f"{args.output} lies inside {args.frames}: its masks would be taken for frames the "
+            "next time. Choose another --output."
+        )
     references = read_marks(args.references)
     objects, category_of = references.objects_apart()
     if max(category_of) > MAX_TRACK_ID:
@@ -171,10 +167,13 @@ def _track_all(
             problems.append(f"Stopped at frame {frame.name}: {reason}")
             return
         yield TrackedFrame(index, frame.name, objects)
-    if index + 1 < len(frames):
-        problems.append(
-            f"{frames.name} says that it has {len(frames)} frames, but only {index + 1} could be "
-            "read. If some are missing, the file is damaged: copy it again."
+    if index + 1 < len(frames):  # of many a good video the header promises a little more
+        _log.warning(
+            "%s says that it has %d frames, and %d could be read. If some are missing, the file is "
+            "damaged: copy it again.",
+            frames.name,
+            len(frames),
+            index + 1,
         )
     problems += [
         f"Frame {i} was never reached: its marks are not used." for i in marks if i > index

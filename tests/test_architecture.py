@@ -75,7 +75,7 @@ LAYERS = (
     ("dinov.frames",),
     ("dinov.images", "dinov.masks", "dinov.overlaps"),
     ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
-    ("dinov.files", "dinov.options"),
+    ("dinov.arguments", "dinov.files", "dinov.options"),
     ("dinov.upstream",),
     ("dinov.types", "dinov.errors"),
     ("app", "dinov"),  # the packages themselves hold a docstring and the version

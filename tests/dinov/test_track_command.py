@@ -204,7 +204,7 @@ def test_a_video_cut_off_is_told(
     later = POINT | {"image_id": 2}
     assert track("--video", video, marks=[BOX, later], images=images) == 1
     told = caplog.text
-    assert "says that it has 5 frames, but only" in told
+    assert "says that it has 5 frames, and" in told
     assert "Frame 4 was never reached" in told
     assert (tmp_path / "out/tracks.json").exists()
 
@@ -245,8 +245,16 @@ def test_an_output_that_cannot_be_written_is_told(
     assert str(tmp_path / "out") in capsys.readouterr().err
 
 
+def test_masks_do_not_land_among_the_frames(
+    track: Track, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert track("--frames", folder, marks=[BOX], extra=("--output", folder / "out")) == 1
+    assert "Choose another --output" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
 def test_numbers_out_of_range_are_refused(track: Track, folder: Path) -> None:
-    for extra in (("--grid", 0), ("--memory", -1)):
+    for extra in (("--grid", 0), ("--memory", -1), ("--score-threshold", 1.1)):
         with pytest.raises(SystemExit):
             track("--frames", folder, marks=[BOX], extra=extra)
 
