@@ -245,15 +245,17 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     if general is None:
         general = predictor.score_threshold if arguments.task == "generic" else 0.0
     by_id = thresholds.by_id(prompts.categories)
+    category_of = prompts.category_of or {i: i for i in bank.category_ids}
+    lowest = {i: by_id.get(category_of[i], general) for i in bank.category_ids}
     options = instance_options(arguments)
 
     def segment(image: Image) -> Segmentation:
         if arguments.task == "refer":
-            return predictor.refer(image, bank, score_threshold=general).best
+            return predictor.refer(image, bank, score_threshold=lowest).best
         return predictor.segment(
             image,
             bank,
-            score_threshold={i: by_id.get(i, general) for i in bank.category_ids},
+            score_threshold=lowest,
             options=options,
             max_examples=arguments.max_examples,
             seed=arguments.seed,

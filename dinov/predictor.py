@@ -215,7 +215,8 @@ class Predictor:
         """
         bank.require(self.fingerprint)
         concepts = bank.concept_embeddings(max_examples, seed)
-        thresholds = self._thresholds(score_threshold, bank.category_ids)
+        given = self.score_threshold if score_threshold is None else score_threshold
+        thresholds = _by_category(given, bank.category_ids, self.score_threshold)
 
         def segment(part: Image) -> Segmentation:
             logits, proposals, encoded = self._compare(part, concepts)
@@ -261,7 +262,7 @@ class Predictor:
         bank: PromptBank,
         *,
         options: ReferOptions = DEFAULT_REFER_OPTIONS,
-        score_threshold: float = 0.0,
+        score_threshold: float | Mapping[int, float] = 0.0,
         max_candidates: int = 1,
     ) -> Referral:
         """Find one particular object per category of the bank in an image (the refer task).
@@ -273,7 +274,8 @@ class Predictor:
             image: [H, W, 3] uint8 RGB.
             bank: made by ``embed_references``; each category stands for one object.
             options: where proposals are made and which of them are compared.
-            score_threshold: lowest probability, among all proposals of the image, to report.
+            score_threshold: lowest probability, among all proposals of the image, to report; for
+                all or by object, 0 where none is given.
             max_candidates: per object, the best ones.
 
         Raises:
@@ -299,16 +301,9 @@ class Predictor:
             pyramid.mask_features,
             bank.category_ids,
             encoded.transform,
-            score_threshold=score_threshold,
+            score_thresholds=_by_category(score_threshold, bank.category_ids, 0.0),
             max_candidates=max_candidates,
         )
-
-    def _thresholds(
-        self, given: float | Mapping[int, float] | None, category_ids: Sequence[int]
-    ) -> list[float]:
-        if isinstance(given, Mapping):
-            return [given.get(i, self.score_threshold) for i in category_ids]
-        return [self.score_threshold if given is None else given] * len(category_ids)
 
     def _encode(self, image: Image, key: str) -> EncodedImage:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -334,6 +329,14 @@ class Predictor:
 
 def _masks(mask_vectors: Tensor, encoded: EncodedImage) -> Tensor:
     return masks_of(mask_vectors, encoded.pyramid.mask_features)[0].float()
+
+
+def _by_category(
+    given: float | Mapping[int, float], category_ids: Sequence[int], otherwise: float
+) -> list[float]:
+    if isinstance(given, Mapping):
+        return [given.get(i, otherwise) for i in category_ids]
+    return [given] * len(category_ids)
 
 
 def _content_key(image: Image) -> str:

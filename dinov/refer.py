@@ -121,7 +121,7 @@ def to_referral(
     object_ids: Sequence[int],
     transform: ImageTransform,
     *,
-    score_threshold: float = 0.0,
+    score_thresholds: Sequence[float],
     max_candidates: int = 1,
 ) -> Referral:
     """Bring the best proposals of each object to the original size.
@@ -134,15 +134,15 @@ def to_referral(
         mask_features: [1, C, h, w] of that target.
         object_ids: the K objects in the order of the rows.
         transform: how the target became the input.
-        score_threshold: candidates with a lower probability are left out.
+        score_thresholds: candidates with a lower probability are left out, by object.
         max_candidates: at most so many per object, the best ones.
     """
     count = min(max_candidates, probabilities.shape[1])
     scores, indices = (best.tolist() for best in probabilities.topk(count, dim=1))
     # A probability of zero says that a negative fits better.
     ranked = [
-        [(index, score) for index, score in zip(*row, strict=True) if 0 < score >= score_threshold]
-        for row in zip(indices, scores, strict=True)
+        [(q, score) for q, score in zip(*row, strict=True) if 0 < score >= threshold]
+        for *row, threshold in zip(indices, scores, score_thresholds, strict=True)
     ]
     masks = {
         index: final_mask_logits(points, mask_features, index, transform).numpy() > 0

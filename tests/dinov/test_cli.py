@@ -133,12 +133,15 @@ def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
     assert {type(row["segmentation"]) for row in document["annotations"]} == {dict}
 
 
-def test_refer_finds_each_marked_object_at_most_once(
-    segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _untrained_proposals_survive(monkeypatch: pytest.MonkeyPatch) -> None:
     anything = ReferOptions(grid=3, iou_threshold=-1e9, min_area=0)
     refer = functools.partialmethod(Predictor.refer, options=anything)
     monkeypatch.setattr(Predictor, "refer", refer)
+
+
+@pytest.mark.usefixtures("_untrained_proposals_survive")
+def test_refer_finds_each_marked_object_at_most_once(segment: Segment, photos: Path) -> None:
     assert segment("--task", "refer") == 0
     api = COCO(str(photos / "out.json"))
     assert api.dataset["info"]["task"] == "refer"
@@ -152,6 +155,13 @@ def test_refer_finds_each_marked_object_at_most_once(
 def test_refer_finds_nothing_where_nothing_is_certain(segment: Segment, photos: Path) -> None:
     assert segment("--task", "refer", "--score-threshold", 1) == 0
     assert json.loads((photos / "out.json").read_text())["annotations"] == []
+
+
+@pytest.mark.usefixtures("_untrained_proposals_survive")
+def test_refer_takes_thresholds_by_category(segment: Segment, photos: Path) -> None:
+    assert segment("--task", "refer", "--score-threshold", "stone=1") == 0
+    api = COCO(str(photos / "out.json"))
+    assert {api.cats[a["category_id"]]["name"] for a in api.anns.values()} == {"leaf"}
 
 
 def test_a_bad_target_is_reported_and_the_rest_goes_on(

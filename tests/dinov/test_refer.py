@@ -83,7 +83,16 @@ def refer(scores: list[list[float]], **options: Any) -> Referral:
     ids = options.pop("ids", list(range(1, len(scores) + 1)))
     negative_ids = options.pop("negative_ids", [])
     probabilities = match_probabilities(torch.tensor(scores), ids, negative_ids)
-    return to_referral(probabilities, take(FIVE, kept), FEATURES, ids, TRANSFORM, **options)
+    thresholds = options.pop("score_thresholds", [0.0] * len(ids))
+    return to_referral(
+        probabilities,
+        take(FIVE, kept),
+        FEATURES,
+        ids,
+        TRANSFORM,
+        score_thresholds=thresholds,
+        **options,
+    )
 
 
 def test_the_best_proposal_of_each_object_at_the_original_size() -> None:
@@ -125,10 +134,14 @@ def test_a_proposal_that_fits_the_negative_better_is_not_the_object() -> None:
 def test_nothing_survives_and_nothing_is_found() -> None:
     none = torch.zeros(0, dtype=torch.long)
     probabilities = match_probabilities(torch.zeros(3, 0), [1, 2], [2])
-    referral = to_referral(probabilities, take(FIVE, none), FEATURES, [1, 2], TRANSFORM)
+    referral = to_referral(
+        probabilities, take(FIVE, none), FEATURES, [1, 2], TRANSFORM, score_thresholds=[0.0, 0.0]
+    )
     assert referral.candidates == {1: (), 2: ()}
     assert len(referral.best) == 0
-    assert refer([[0.0, 1.0, 2.0]], score_threshold=1.0).candidates == {1: ()}
+    assert refer([[0.0, 1.0, 2.0]], score_thresholds=[1.0]).candidates == {1: ()}
+    alike = refer([[0.0, 1.0, 2.0]] * 2, score_thresholds=[1.0, 0.5])
+    assert [len(found) for found in alike.candidates.values()] == [0, 1]
 
 
 def test_a_referral_holds_together() -> None:
