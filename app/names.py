@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from app.project import InvalidInput
 from dinov.types import Category, PromptType
 
-_LONGEST_NAME = 100
+LONGEST_NAME = 100
 
 
 def clean_name(name: str, what: str) -> str:
@@ -22,8 +22,8 @@ def clean_name(name: str, what: str) -> str:
     text = "".join(char for char in text if unicodedata.category(char) != "Cc")
     if not text:
         raise InvalidInput(f"Give the {what} a name.")
-    if len(text) > _LONGEST_NAME:
-        raise InvalidInput(f"The name of the {what} is longer than {_LONGEST_NAME} characters.")
+    if len(text) > LONGEST_NAME:
+        raise InvalidInput(f"The name of the {what} is longer than {LONGEST_NAME} characters.")
     return text
 
 

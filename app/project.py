@@ -3,6 +3,7 @@
     AppError
     ├── NotFound         the project, image, category, instance or job does not exist (any more)
     ├── InvalidInput     what was asked for makes no sense yet; the message says what to do
+    ├── InvalidData      files of another program that cannot be read as what they are said to be
     ├── StaleRevision    prompts were changed elsewhere since they were loaded
     └── ServerError      the server cannot start, for example because the port is taken
 
@@ -21,6 +22,9 @@ from dinov.types import BoxXYXY, Prompt, Rle
 
 DEFAULT_SCORE_THRESHOLD = 0.5
 """Shown until a checkpoint has been loaded and says what suits it."""
+
+IMPORTED = "imported"
+"""Stands for the checkpoint of runs that are no runs: instances that were read from a file."""
 
 SCORE_FLOOR = 0.05
 """Proposals below this score are not kept; the score slider starts here."""
@@ -59,6 +63,10 @@ class NotFound(AppError):
 
 class InvalidInput(AppError):
     """A request that cannot be carried out as it is."""
+
+
+class InvalidData(AppError):
+    """A data set cannot be read, or not be written, as the format it is said to be."""
 
 
 class StaleRevision(AppError):
@@ -225,13 +233,77 @@ class JobView:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote, what it left out and why, and which files it had to rename."""
+    """What an export wrote, and in words what became of the rest.
+
+    ``annotations`` of the ``total`` that are shown were written. ``dropped`` are not in the file,
+    ``changed`` do not come back as they were; ``renamed`` and ``notes`` lose nothing.
+    """
 
     path: Path
     images: int
+    empty_images: int
     annotations: int
-    dropped: tuple[str, ...]
-    renamed: tuple[str, ...]
+    total: int
+    dropped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether everything that is shown can be read back as it was."""
+        return not self.dropped and not self.changed
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The report in words."""
+        count = f"{self.annotations:,} of {_number(self.total, 'annotation')} written"
+        none = f"; {_number(self.empty_images, 'image')} {_has(self.empty_images)} none"
+        first = f"{count}{none if self.empty_images else ''}."
+        dropped = (f"Not written: {line}" for line in self.dropped)
+        changed = (f"Changed: {line}" for line in self.changed)
+        return (first, *dropped, *changed, *self.renamed, *self.notes)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import added to a project, and in words what it left out or took otherwise.
+
+    ``annotations`` of the ``total`` in the file were added; ``present`` were there already.
+    """
+
+    project_id: str
+    format_title: str
+    annotations: int
+    present: int
+    total: int
+    added_images: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether all of the file is in the project now."""
+        return not self.problems
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The report in words."""
+        first = f"{self.annotations:,} of {_number(self.total, 'annotation')} imported"
+        if self.present:
+            first += f"; {self.present:,} {_has(self.present, 'is', 'are')} here already"
+        if self.added_images:
+            first += f"; {_number(self.added_images, 'image')} added"
+        problems = (f"Left out: {line}" for line in self.problems)
+        return (f"{first} ({self.format_title}).", *problems, *self.notes)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _has(count: int, one: str = "has", more: str = "have") -> str:
+    return one if count == 1 else more
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from app.project import (
 )
 from app.store import Store
 from dinov.masks import decode_rle, encode_rle
-from dinov.types import Rle, SizeHW
+from dinov.types import Instance, Rle, SizeHW
 
 
 def display_size_hw(size_hw: SizeHW) -> SizeHW:
@@ -39,6 +39,24 @@ def display_counts(rle: Rle) -> str | None:
     # A mask thinner than a display pixel must not vanish.
     small = coverage > 127 if (coverage > 127).any() else coverage > 0
     return encode_rle(small)["counts"]
+
+
+def stored_instance(
+    image_id: int, run_id: int, instance: Instance, status: InstanceStatus
+) -> StoredInstance:
+    """Make an instance ready to be stored; its id is given when it is."""
+    return StoredInstance(
+        id=0,
+        image_id=image_id,
+        category_id=instance.category_id,
+        run_id=run_id,
+        rle=instance.rle,
+        display_counts=display_counts(instance.rle),
+        box_xyxy=instance.box_xyxy,
+        area=instance.area,
+        score=float(instance.score),
+        status=status,
+    )
 
 
 def results_document(store: Store, image: ProjectImage) -> ResultsDocument:

@@ -99,6 +99,22 @@ def to_instance(row: Row) -> StoredInstance:
     )
 
 
+def from_instance(image_id: int, run_id: int, instance: StoredInstance) -> tuple[Any, ...]:
+    """Write an instance as the columns of its row but the id, in the order of the table."""
+    return (
+        image_id,
+        instance.category_id,
+        run_id,
+        json.dumps(instance.rle["size"]),
+        instance.rle["counts"],
+        instance.display_counts,
+        json.dumps(instance.box_xyxy),
+        instance.area,
+        instance.score,
+        instance.status.value,
+    )
+
+
 def to_job(row: Row) -> JobView:
     """Read a job."""
     return JobView(

@@ -20,7 +20,7 @@ from app.project import (
     StoredInstance,
     StoredPrompt,
 )
-from app.results import display_counts
+from app.results import stored_instance
 from app.store import Store
 from dinov.errors import CheckpointError, DeviceUnavailable, InvalidImage, InvalidPrompt
 from dinov.masks import rle_iou
@@ -141,7 +141,10 @@ class SegmentJob:
     def _store(
         self, image_id: int, run_id: int, run_key: str, instances: Sequence[Instance]
     ) -> None:
-        proposals = [_proposal(image_id, run_id, instance) for instance in instances]
+        proposals = [
+            stored_instance(image_id, run_id, instance, InstanceStatus.PROPOSED)
+            for instance in instances
+        ]
         with self.store.transaction():
             # The page stays in use meanwhile: an image or a category may be gone by now.
             self.store.image(image_id)
@@ -206,21 +209,6 @@ def missing_marks(
         for category in categories
         if category.id not in positive
     ]
-
-
-def _proposal(image_id: int, run_id: int, instance: Instance) -> StoredInstance:
-    return StoredInstance(
-        id=0,
-        image_id=image_id,
-        category_id=instance.category_id,
-        run_id=run_id,
-        rle=instance.rle,
-        display_counts=display_counts(instance.rle),
-        box_xyxy=instance.box_xyxy,
-        area=instance.area,
-        score=float(instance.score),
-        status=InstanceStatus.PROPOSED,
-    )
 
 
 def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.example import fill_example
-from app.formats import coco
+from app.exporting import export_project
 from app.image_files import ImageFiles
+from app.importing import ImportedAs, Source, import_files
 from app.jobs import JobRunner
 from app.model_session import ModelSession, PredictorLike
 from app.project import (
     AppError,
     ExportReport,
     ImageCounts,
+    ImportReport,
     InstanceStatus,
     InvalidInput,
     JobState,
     JobView,
     Project,
     ResultsDocument,
-    ServerError,
     StatusView,
     StoredInstance,
 )
@@ -28,7 +31,7 @@ from app.results import results_document
 from app.segment_job import SegmentJob, require_marks
 from app.settings import Settings
 from app.store import Store
-from app.workspace import Workspace
+from app.workspace import Workspace, open_data_folder
 
 _EXAMPLE_NAME = "Example"
 
@@ -57,15 +60,7 @@ class Studio(Workspace):
         Raises:
             ServerError: if the folder cannot be used.
         """
-        try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            store = Store(settings.data_dir / "studio.sqlite3")
-        except OSError as error:
-            raise ServerError(
-                f"The data folder {settings.data_dir} cannot be used ({error.strerror}). "
-                "Choose another with --data-dir."
-            ) from error
-        files = ImageFiles(settings.data_dir / "projects")
+        store, files = open_data_folder(settings.data_dir)
         return cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
 
     def close(self) -> None:
@@ -207,10 +202,41 @@ class Studio(Workspace):
 
         Args:
             project_id: the project.
-            destination: the file to write; it holds the old content or all of the new.
+            destination: a ``.json`` file; it holds the old content or all of the new.
             score_threshold: the lowest score to write; the project's by default.
         """
-        return coco.export_project(self._store, project_id, destination, score_threshold)
+        if destination.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(destination))
+        return self.export(project_id, destination, score_threshold=score_threshold)
+
+    def export(
+        self,
+        project_id: str,
+        destination: Path,
+        *,
+        format_name: str = "coco",
+        score_threshold: float | None = None,
+        with_images: bool = False,
+    ) -> ExportReport:
+        """Write a project's results in any format; see ``exporting.export_project``."""
+        return export_project(
+            self._store,
+            self._files,
+            project_id,
+            destination,
+            format_name=format_name,
+            score_threshold=score_threshold,
+            with_images=with_images,
+        )
+
+    def import_files(
+        self,
+        project_id: str,
+        sources: Sequence[Source],
+        as_: ImportedAs = ImportedAs.ANNOTATIONS,
+    ) -> ImportReport:
+        """Add a data set to a project; see ``importing.import_files``."""
+        return import_files(self, project_id, sources, as_=as_)
 
     def _targets(self, project_id: str, image_ids: Sequence[int] | None) -> tuple[int, ...]:
         images = {image.id: image for image in self._store.images(project_id)}

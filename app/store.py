@@ -31,7 +31,16 @@ from app.project import (
     StoredInstance,
     StoredPrompt,
 )
-from app.rows import to_category, to_image, to_instance, to_job, to_project, to_prompt, to_run
+from app.rows import (
+    from_instance,
+    to_category,
+    to_image,
+    to_instance,
+    to_job,
+    to_project,
+    to_prompt,
+    to_run,
+)
 from dinov.types import Category
 
 _SHOWN = "(n.status = 'accepted' OR n.status = 'proposed' AND n.score >= :threshold)"
@@ -168,13 +177,12 @@ class Store:
 
     # Categories
 
-    def add_category(self, project_id: str, name: str, color: str) -> Category:
-        """Append a category to a project."""
-        new = Category(0, name, color)
+    def add_category(self, project_id: str, new: Category) -> Category:
+        """Append a category to a project; it gets an id of its own."""
         category_id = self._write(
             "INSERT INTO categories (project_id, name, color, supercategory, is_thing)"
             " VALUES (?, ?, ?, ?, ?)",
-            (project_id, name, color, new.supercategory, new.is_thing),
+            (project_id, new.name, new.color, new.supercategory, new.is_thing),
         )
         return self.category(category_id)[1]
 
@@ -267,34 +275,28 @@ class Store:
         self, image_id: int, run_id: int, run_key: str, instances: Iterable[StoredInstance]
     ) -> None:
         """Put new proposals in the place of an image's earlier ones; decided instances stay."""
-        rows = [
-            (
-                image_id,
-                instance.category_id,
-                run_id,
-                json.dumps(instance.rle["size"]),
-                instance.rle["counts"],
-                instance.display_counts,
-                json.dumps(instance.box_xyxy),
-                instance.area,
-                instance.score,
-                instance.status.value,
-            )
-            for instance in instances
-        ]
         with self.transaction():
             self._connection.execute(
                 "DELETE FROM instances WHERE image_id = ? AND status = 'proposed'", (image_id,)
             )
+            self.add_instances(image_id, run_id, instances)
+            self.update_image(image_id, run_id=run_id, run_key=run_key)
+
+    def add_instances(
+        self, image_id: int, run_id: int, instances: Iterable[StoredInstance]
+    ) -> None:
+        """Put instances beside those that an image has; without a run before, it gets this one."""
+        rows = [from_instance(image_id, run_id, instance) for instance in instances]
+        with self.transaction():
             self._connection.executemany(
                 "INSERT INTO instances (image_id, category_id, run_id, size, counts,"
                 " display_counts, box_xyxy, area, score, status) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 rows,
             )
             self._connection.execute(
-                "UPDATE images SET run_id = ?, run_key = ?, results_rev = results_rev + 1"
+                "UPDATE images SET run_id = COALESCE(run_id, ?), results_rev = results_rev + 1"
                 " WHERE id = ?",
-                (run_id, run_key, image_id),
+                (run_id, image_id),
             )
 
     def instances(self, image_id: int) -> list[StoredInstance]:

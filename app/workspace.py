@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.image_files import ImageFiles, display_name
-from app.names import checked_color, clean_name, drawn_type, free_category
+from app.names import LONGEST_NAME, checked_color, clean_name, drawn_type, free_category
 from app.project import (
+    IMPORTED,
     PALETTE,
     AddReport,
+    InstanceStatus,
     InvalidInput,
     Project,
     ProjectImage,
+    ServerError,
     StaleRevision,
     StoredPrompt,
 )
+from app.results import stored_instance
 from app.store import Store
 from dinov.errors import InvalidImage
 from dinov.masks import rasterise
-from dinov.types import Category, Prompt, PromptType
+from dinov.types import Category, Instance, Prompt, PromptType
+
+
+def open_data_folder(data_dir: Path) -> tuple[Store, ImageFiles]:
+    """Open the data folder, or begin a new one.
+
+    Raises:
+        ServerError: if the folder cannot be used.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return Store(data_dir / "studio.sqlite3"), ImageFiles(data_dir / "projects")
+    except OSError as error:
+        raise ServerError(
+            f"The data folder {data_dir} cannot be used ({error.strerror}). "
+            "Choose another with --data-dir."
+        ) from error
 
 
 class Workspace:
@@ -115,6 +136,10 @@ class Workspace:
         """Return one image."""
         return self._store.image(image_id)
 
+    def find_image(self, project_id: str, content: bytes) -> ProjectImage | None:
+        """Return the image of this content, under whatever name, if the project has it."""
+        return self._store.find_image(project_id, hashlib.sha256(content).hexdigest())
+
     def set_role(
         self, image_id: int, *, is_reference: bool | None = None, is_target: bool | None = None
     ) -> ProjectImage:
@@ -158,10 +183,27 @@ class Workspace:
         with self._store.transaction():
             self._store.project(project_id)
             existing = self._store.categories(project_id)
-            used = [category.color for category in existing]
-            # Once all are in use, the one used least comes again.
-            color = checked_color(color) if color else min(PALETTE, key=used.count)
-            return self._store.add_category(project_id, free_category(name, existing), color)
+            color = checked_color(color) if color else self._next_color(existing)
+            new = Category(0, free_category(name, existing), color)
+            return self._store.add_category(project_id, new)
+
+    def find_or_add_category(self, project_id: str, wanted: Category) -> Category:
+        """Return the category of this name; where there is none it is added as it is.
+
+        Capitals make no difference, a name that is too long is cut, and a colour that is none is
+        replaced by one that is not in use.
+        """
+        with self._store.transaction():
+            name = clean_name(wanted.name[:LONGEST_NAME], "category")
+            existing = self._store.categories(project_id)
+            for category in existing:
+                if category.name.casefold() == name.casefold():
+                    return category
+            try:
+                color = checked_color(wanted.color)
+            except InvalidInput:
+                color = self._next_color(existing)
+            return self._store.add_category(project_id, replace(wanted, name=name, color=color))
 
     def rename_category(self, category_id: int, name: str) -> Category:
         """Give a category another name; it must not be taken."""
@@ -278,6 +320,70 @@ class Workspace:
             )
             return stored.id
 
+    def extend_prompts(self, prompts: Mapping[int, Sequence[Prompt]]) -> tuple[int, int]:
+        """Add prompts to images, by image id, but none that an image has already.
+
+        Returns:
+            How many were added, and how many were there.
+        """
+        added = present = 0
+        for image_id, wanted in prompts.items():
+            with self._store.transaction():
+                image, kept = self._store.image(image_id), self._store.prompts(image_id)
+                known = [stored.prompt for stored in kept]
+                new = [prompt for prompt in wanted if prompt not in known]
+                stored = [StoredPrompt(str(uuid.uuid4()), image_id, prompt) for prompt in new]
+                if stored:
+                    self._replace_prompts(image, [*kept, *stored], image.prompts_rev + 1)
+            added, present = added + len(new), present + len(wanted) - len(new)
+        return added, present
+
+    # Annotations that come from elsewhere
+
+    def add_annotations(
+        self, project_id: str, origin: str, instances: Mapping[int, Sequence[Instance]]
+    ) -> tuple[int, int]:
+        """Add accepted instances to images, by image id, but none that an image has already.
+
+        An instance of the same category and mask that is there, even a deleted one, is accepted.
+
+        Args:
+            project_id: the project.
+            origin: where they come from; stays with them.
+            instances: with masks of the size of their image.
+
+        Returns:
+            How many were added, and how many were there.
+        """
+        run_id = self._store.add_run(
+            project_id, checkpoint=IMPORTED, fingerprint=origin, prompt_ids={}
+        )
+        added = present = 0
+        for image_id, wanted in instances.items():
+            with self._store.transaction():
+                known = {
+                    (one.category_id, one.rle["counts"]): one
+                    for one in self._store.instances(image_id)
+                }
+                new = []
+                for instance in wanted:
+                    same = known.get((instance.category_id, instance.rle["counts"]))
+                    if same is None:
+                        new.append(
+                            stored_instance(image_id, run_id, instance, InstanceStatus.ACCEPTED)
+                        )
+                    elif same.status is not InstanceStatus.ACCEPTED:
+                        self._store.set_status(same.id, InstanceStatus.ACCEPTED)
+                self._store.add_instances(image_id, run_id, new)
+            added, present = added + len(new), present + len(wanted) - len(new)
+        return added, present
+
+    @staticmethod
+    def _next_color(existing: Sequence[Category]) -> str:
+        used = [category.color for category in existing]
+        # Once all are in use, the one used least comes again.
+        return min(PALETTE, key=used.count)
+
     def _free_name(self, name: str) -> str:
         taken = {project.name for project in self._store.projects()}
         number, free = 1, name
@@ -296,7 +402,7 @@ class Workspace:
                 raise InvalidImage(
                     f"{display_name(source.name)}: cannot be opened ({error.strerror})."
                 ) from error
-        same = self._store.find_image(project_id, hashlib.sha256(content).hexdigest())
+        same = self.find_image(project_id, content)
         if same:
             raise InvalidInput(
                 f"{display_name(name)} is already in this project, as {same.file_name}."

@@ -80,8 +80,8 @@ def build(
     _check_ids("image", [image.id for image in images])
     _check_ids("annotation", [annotation.id for annotation in annotations])
     images = sorted(images, key=lambda image: image.id)
-    file_names, renamed_images = _distinct_file_names(images)
-    category_names, renamed_categories = _distinct_names(categories)
+    file_names, renamed_images = distinct_file_names(images)
+    category_names, renamed_categories = distinct_names(categories)
     category_ids = {category.id: number for number, category in enumerate(categories, start=1)}
     if len(category_ids) != len(categories):
         raise ValueError("Two categories have the same id.")
@@ -164,7 +164,7 @@ def number_results(
     ]
 
 
-def write(document: Mapping[str, Any], path: Path) -> Path:
+def write(document: Mapping[str, Any] | Sequence[Any], path: Path) -> Path:
     """Write the document as UTF-8 JSON; the path holds either the old file or the whole new one.
 
     Raises:
@@ -175,6 +175,28 @@ def write(document: Mapping[str, Any], path: Path) -> Path:
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
+
+
+def results(export: CocoExport, annotations: Sequence[CocoAnnotation]) -> list[dict[str, Any]]:
+    """Return a document's annotations as COCO results, which evaluation tools compare with truth.
+
+    Without ``bbox``, because pycocotools would take the area from it. Masks are RLE, and an
+    annotation without a score counts as certain.
+
+    Args:
+        export: made by ``build`` from the same annotations; what it left out is left out here.
+        annotations: those given to ``build``.
+    """
+    rles = {annotation.id: annotation.rle for annotation in annotations}
+    return [
+        {
+            "image_id": row["image_id"],
+            "category_id": row["category_id"],
+            "segmentation": segmentation_of(rles[row["id"]], "rle"),
+            "score": row.get("score", 1.0),
+        }
+        for row in export.document["annotations"]
+    ]
 
 
 def segmentation_of(rle: Rle, encoding: Encoding = "auto") -> list[list[float]] | dict[str, Any]:
@@ -220,6 +242,42 @@ def rle_of_segmentation(segmentation: Any, size_hw: SizeHW) -> Rle:
     return rle
 
 
+def distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], list[str]]:
+    """Give each image a file name whose path without suffix is its own, as CVAT needs.
+
+    Returns:
+        The file names by image id, and in words which were changed.
+    """
+    names: dict[int, str] = {}
+    renamed: list[str] = []
+    taken: set[str] = set()
+    for image in images:
+        path = PurePosixPath(image.file_name)
+        candidate = path
+        while str(candidate.with_suffix("")) in taken:
+            candidate = candidate.with_name(f"{candidate.stem}-{image.id}{path.suffix}")
+        if candidate != path:
+            renamed.append(f"Image {path} is called {candidate}: the name was taken.")
+        taken.add(str(candidate.with_suffix("")))
+        names[image.id] = str(candidate)
+    return names, renamed
+
+
+def distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]]:
+    """Give each category a trimmed name of its own, in their order; say which were changed."""
+    names: list[str] = []
+    renamed: list[str] = []
+    for category in categories:
+        base = category.name.strip() or f"category {category.id}"
+        name, number = base, 2
+        while name in names:
+            name, number = f"{base} ({number})", number + 1
+        if name != category.name.strip():
+            renamed.append(f"Category '{category.name}' is called '{name}': names must differ.")
+        names.append(name)
+    return names, renamed
+
+
 def _annotation_row(
     annotation: CocoAnnotation, category_id: int, encoding: Encoding
 ) -> dict[str, Any]:
@@ -257,34 +315,3 @@ def _check_ids(kind: str, ids: Sequence[int]) -> None:
     # pycocotools never matches an annotation of id 0.
     if any(type(number) is not int or number < 1 for number in ids) or len(set(ids)) != len(ids):
         raise ValueError(f"Every {kind} needs an integer id of its own, from 1 on; got {ids}.")
-
-
-def _distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], list[str]]:
-    """Give each image a file name whose path without suffix is its own, as CVAT needs."""
-    names: dict[int, str] = {}
-    renamed: list[str] = []
-    taken: set[str] = set()
-    for image in images:
-        path = PurePosixPath(image.file_name)
-        candidate = path
-        while str(candidate.with_suffix("")) in taken:
-            candidate = candidate.with_name(f"{candidate.stem}-{image.id}{path.suffix}")
-        if candidate != path:
-            renamed.append(f"Image {path} is called {candidate}: the name was taken.")
-        taken.add(str(candidate.with_suffix("")))
-        names[image.id] = str(candidate)
-    return names, renamed
-
-
-def _distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]]:
-    names: list[str] = []
-    renamed: list[str] = []
-    for category in categories:
-        base = category.name.strip() or f"category {category.id}"
-        name, number = base, 2
-        while name in names:
-            name, number = f"{base} ({number})", number + 1
-        if name != category.name.strip():
-            renamed.append(f"Category '{category.name}' is called '{name}': names must differ.")
-        names.append(name)
-    return names, renamed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -27,6 +28,9 @@ IMAGE_SUFFIXES = frozenset({
 PIXEL_MEAN = np.array([123.675, 116.280, 103.530], np.float32)
 PIXEL_STD = np.array([58.395, 57.120, 57.375], np.float32)
 
+MAX_PIXELS = 178_000_000
+"""Images with more pixels are refused before they are decoded."""
+
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,12 +41,13 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE = (5, 6, 7, 8)
 # Beyond 1:4 the longest side bounds the scale, so that a strip cannot exhaust the memory.
 _MAX_ASPECT = 4
 
 
 def read_rgb(
-    source: str | Path | BinaryIO | bytes, *, name: str = "", max_pixels: int = 178_000_000
+    source: str | Path | BinaryIO | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS
 ) -> Image:
     """Read any usual image as the viewer would see it.
 
@@ -61,31 +66,24 @@ def read_rgb(
         InvalidImage: if the file is missing, empty, damaged, too large or no image.
     """
     name = name or _name_of(source)
-    try:
-        with (
-            warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning),
-            PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture,
-        ):
-            _check_size(name, picture.size, max_pixels)
-            picture.load()
-            return np.array(_to_rgb(_upright(picture)))
-    except InvalidImage:
-        raise
-    except FileNotFoundError as error:
-        raise InvalidImage(f"{name} does not exist. Check the path.") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise InvalidImage(f"{name} cannot be opened: {error.strerror}.") from error
-    except PIL.Image.DecompressionBombError as error:
-        raise InvalidImage(f"{name} is too large. Scale it down first.") from error
-    except PIL.UnidentifiedImageError as error:
-        raise InvalidImage(
-            f"{name} is empty or not an image this program reads. "
-            "Save it again as JPEG, PNG, WebP, TIFF or BMP."
-        ) from error
-    except Exception as error:  # decoders raise anything at all on damaged bytes
-        raise InvalidImage(
-            f"{name} is damaged or cut off ({error}). Copy or download it again."
-        ) from error
+    with (
+        _told_in_words(name),
+        PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture,
+    ):
+        _check_size(name, picture.size, max_pixels)
+        picture.load()
+        return np.array(_to_rgb(_upright(picture)))
+
+
+def read_size_hw(path: Path) -> SizeHW:
+    """Read the size that ``read_rgb`` would give an image, without decoding its pixels.
+
+    Raises:
+        InvalidImage: if the file is missing or no image.
+    """
+    with _told_in_words(str(path)), PIL.Image.open(path) as picture:
+        width, height = picture.size
+        return (width, height) if _orientation(picture) in _ON_ITS_SIDE else (height, width)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -176,6 +174,31 @@ class ImageTransform:
             raise InvalidImage(f"Expected an image of size {self.original_hw}, got {shape}.")
 
 
+@contextlib.contextmanager
+def _told_in_words(name: str) -> Iterator[None]:
+    """Turn what opening or decoding an image raises into an InvalidImage that says what to do."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning):
+            yield
+    except InvalidImage:
+        raise
+    except FileNotFoundError as error:
+        raise InvalidImage(f"{name} does not exist. Check the path.") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise InvalidImage(f"{name} cannot be opened: {error.strerror}.") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise InvalidImage(f"{name} is too large. Scale it down first.") from error
+    except PIL.UnidentifiedImageError as error:
+        raise InvalidImage(
+            f"{name} is empty or not an image this program reads. "
+            "Save it again as JPEG, PNG, WebP, TIFF or BMP."
+        ) from error
+    except Exception as error:  # decoders raise anything at all on damaged bytes
+        raise InvalidImage(
+            f"{name} is damaged or cut off ({error}). Copy or download it again."
+        ) from error
+
+
 def _name_of(source: str | Path | BinaryIO | bytes) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
@@ -190,11 +213,16 @@ def _check_size(name: str, size_wh: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _orientation(picture: PIL.Image.Image) -> int | None:
     try:
-        orientation = picture.getexif().get(_EXIF_ORIENTATION)
+        orientation: int | None = picture.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # noqa: BLE001 - damaged EXIF raises anything; viewers ignore it, too
-        return picture
+        return None
+    return orientation
+
+
+def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+    orientation = _orientation(picture)
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 

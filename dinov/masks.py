@@ -162,11 +162,32 @@ def polygons_of(mask: Mask, *, split_holes: bool = False) -> list[list[float]] |
     return [[float(value) for value in ring.ravel()] for ring in rings]
 
 
+def ring_of(mask: Mask) -> list[float]:
+    """Trace a mask along its pixel edges as one ring, whatever parts and holes it has.
+
+    Parts and holes are joined by lines that are walked both ways, so that the ring filled by the
+    even-odd rule, as ``mask_of_polygons`` does with a single one, gives the mask back exactly.
+
+    Returns:
+        [x0, y0, x1, y1, ...]; empty for an empty mask.
+    """
+    rings = _trace_rings(mask)
+    if not rings:
+        return []
+    joined = rings[0]
+    for ring in rings[1:]:
+        nearest = int(np.abs(joined - ring[0]).sum(axis=1).argmin())
+        closed = np.concatenate([ring, ring[:1]])
+        joined = np.concatenate([joined[: nearest + 1], closed, joined[nearest:]])
+    return [float(value) for value in joined.ravel()]
+
+
 def mask_of_polygons(polygons: Sequence[Sequence[float]], size_hw: SizeHW) -> Mask:
     """Fill polygons [x0, y0, x1, y1, ...] as COCO does: the union of all, clipped to the image.
 
     Raises:
-        InvalidPrompt: if a polygon has fewer than three points or an odd number of coordinates.
+        InvalidPrompt: if a polygon has fewer than three points, an odd number of coordinates, or
+            some that are no pixels.
     """
     height, width = size_hw
     for polygon in polygons:
@@ -174,6 +195,9 @@ def mask_of_polygons(polygons: Sequence[Sequence[float]], size_hw: SizeHW) -> Ma
             raise InvalidPrompt(
                 f"A polygon needs at least three points x, y; this one has {len(polygon)} numbers."
             )
+        # The C code behind this trusts the numbers.
+        if not np.all(np.abs(np.asarray(polygon, np.float64)) <= _LARGEST_COORDINATE):
+            raise InvalidPrompt("A polygon has coordinates that are no pixels.")
     if not polygons:
         return np.zeros(size_hw, np.bool_)
     encoded = coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)

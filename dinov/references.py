@@ -29,7 +29,9 @@ from dinov.types import Category, Prompt, PromptType, Reference, SizeHW
 _SHOWN_ERRORS = 3
 
 
-class _PromptField(BaseModel):
+class PromptField(BaseModel):
+    """How an object is marked, in an annotation that is a prompt."""
+
     type: PromptType
     points: list[float] = []
     width: float | None = None
@@ -44,7 +46,7 @@ class _Annotation(BaseModel):
     bbox: list[float] = []
     iscrowd: bool | None = False
     track_id: int | None = Field(default=None, ge=1)
-    prompt: _PromptField | None = None
+    prompt: PromptField | None = None
 
     @property
     def is_positive(self) -> bool:
@@ -364,7 +366,7 @@ def _to_prompt(annotation: _Annotation, image: _Image, size_hw: SizeHW) -> Promp
 def _read_prompt(annotation: _Annotation, size_hw: SizeHW) -> Prompt:
     mark = annotation.prompt
     if mark is None:
-        mark = _PromptField(type=PromptType.MASK if annotation.segmentation else PromptType.BOX)
+        mark = PromptField(type=PromptType.MASK if annotation.segmentation else PromptType.BOX)
     if mark.type is PromptType.MASK:
         rle = coco.rle_of_segmentation(annotation.segmentation, size_hw)
         return Prompt(annotation.category_id, mark.type, rle=rle, positive=mark.positive)

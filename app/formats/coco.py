@@ -1,74 +1,283 @@
-"""A project as COCO instances JSON. The document itself is built by ``dinov.coco``."""
+"""COCO instances JSON, as it is and as single readers need it.
+
+Holds everything a project exports: images, categories, masks, scores, provenance. Some readers hold
+less: Label Studio makes a region of its own out of every part of an object, and with X-AnyLabeling
+and ISAT it cannot read run-length masks, so objects with holes are cut into parts without.
+
+Reading is lenient: polygons flat or nested, run-length counts as list or text, ``iscrowd`` as
+number, bool or missing, category 0, boxes without masks, no ``area``, ``info`` or image size. The
+document itself is built by ``dinov.coco``.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from app.project import ExportReport
-from app.store import Store
-from dinov import coco
+from pydantic import BaseModel, ValidationError
+
+from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
+from app.formats.pictures import Pictures
+from app.project import InvalidData
+from dinov import coco, masks
+from dinov.coco import CocoImage
+from dinov.errors import InvalidPrompt
+from dinov.references import PromptField
+from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
+
+_LARGEST_FILE = 4 << 30
 
 
-def export_project(
-    store: Store, project_id: str, destination: Path, score_threshold: float | None = None
-) -> ExportReport:
-    """Write all images and categories of a project, and the instances that are shown.
+@dataclass(frozen=True)
+class Preset:
+    """What a reader of COCO JSON needs.
 
-    Image and annotation ids are those of the database, so that they stay from one export to the
-    next. References that are no targets are written, too: they are part of the data set.
+    ``path`` is where it looks for the file. Without ``boxes`` there is no ``bbox``, where it would
+    make a second object of it. ``lists_classes`` adds a ``classes.txt``.
+    ``splits_parts``: it makes several objects of one that has several parts.
+    """
 
-    Args:
-        store: the database.
-        project_id: the project.
-        destination: the file to write.
-        score_threshold: the lowest score to write; the project's by default. Accepted instances are
-            written whatever their score.
+    path: str = "annotations.json"
+    encoding: coco.Encoding = "auto"
+    boxes: bool = True
+    iscrowd: Literal[0] | bool = 0
+    lists_classes: bool = False
+    splits_parts: bool = False
+
+
+PRESETS: Mapping[str, Preset] = {
+    "coco": Preset(),
+    # Every region is a bbox or a polygon there: with both, each object would come twice.
+    "label-studio": Preset(encoding="polygon", boxes=False, splits_parts=True),
+    "x-anylabeling": Preset(encoding="polygon", lists_classes=True),
+    # A mask stays one shape in CVAT, where polygons of an object would be several.
+    "cvat": Preset("annotations/instances_default.json", encoding="rle"),
+    "roboflow": Preset("train/_annotations.coco.json"),
+    "isat": Preset(encoding="polygon", iscrowd=False),
+}
+
+
+def write(dataset: Dataset, folder: Path, preset: Preset = PRESETS["coco"]) -> Written:
+    """Write a prepared data set as one JSON file in the folder, at the preset's place."""
+    export = coco.build(
+        dataset.images,
+        dataset.categories,
+        dataset.annotations,
+        info=dataset.info,
+        encoding=preset.encoding,
+    )
+    changed = Tally()
+    for row in export.document["annotations"]:
+        if not preset.boxes:
+            del row["bbox"]
+        row["iscrowd"] = preset.iscrowd
+        if preset.splits_parts and len(row["segmentation"]) > 1:
+            place = f"annotation {row['id']}"
+            changed.add("it has several parts or holes, and each part becomes a region", place)
+    coco.write(export.document, folder / preset.path)
+    if preset.lists_classes:
+        names = [category.name for category in dataset.categories]
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
+    return Written(len(export.document["annotations"]), export.dropped, changed.lines())
+
+
+def write_results(dataset: Dataset, path: Path) -> None:
+    """Write the masks and scores of a prepared data set as a COCO results file.
+
+    Its ids are those of the file that ``write`` makes of the same data set.
+    """
+    export = coco.build(dataset.images, dataset.categories, dataset.annotations, encoding="rle")
+    coco.write(coco.results(export, dataset.annotations), path)
+
+
+def recognises(path: Path) -> bool:
+    """Whether there is COCO instances JSON at the path, or below it if it is a folder."""
+    return any(True for _ in _documents(path))
+
+
+def read(path: Path, pictures: Pictures) -> Reading:
+    """Read one COCO instances file, or all that lie in a folder, as one data set.
 
     Raises:
-        NotFound: if there is no such project.
-        OSError: if the file cannot be written.
+        InvalidData: if there is none.
     """
-    with store.transaction():
-        project = store.project(project_id)
-        threshold = project.score_threshold if score_threshold is None else score_threshold
-        images, categories = store.images(project_id), store.categories(project_id)
-        runs = {run.id: run for run in store.runs(project_id)}
-        shown = [
-            instance
-            for image in images
-            for instance in store.instances(image.id)
-            if instance.is_shown(threshold)
-        ]
-    models = sorted({(run.checkpoint, run.fingerprint) for run in runs.values()})
-    export = coco.build(
-        [coco.CocoImage(image.id, image.file_name, image.width, image.height) for image in images],
-        categories,
-        [
-            coco.CocoAnnotation(
-                id=instance.id,
-                image_id=instance.image_id,
-                category_id=instance.category_id,
-                rle=instance.rle,
-                score=round(instance.score, 6),
-                attributes={
-                    "status": instance.status.value,
-                    "score": round(instance.score, 6),
-                    "model": runs[instance.run_id].fingerprint,
-                },
+    reader = Reader()
+    found = False
+    for file, document in _documents(path):
+        found = True
+        _read_document(file.name, document, pictures, reader)
+    if not found:
+        raise InvalidData(
+            f"{path.name} holds no COCO instances JSON: 'images', 'categories' and 'annotations'. "
+            "A results file alone says too little; import the document it belongs to."
+        )
+    return reader.reading()
+
+
+def json_files(path: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield the file, or the files below the folder, that are JSON, with what they hold."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    for file in files:
+        if file.name.startswith(".") or file.stat().st_size > _LARGEST_FILE:
+            continue
+        try:
+            yield file, json.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            if path == file and path.suffix.lower() == ".json":
+                raise InvalidData(f"{path.name} is damaged: it is not JSON.") from None
+
+
+def read_categories(name: str, rows: list[Any], reader: Reader) -> dict[int | str, Category]:
+    """Read the ``categories`` of a document by their ids; what is no category is noted."""
+    categories: dict[int | str, Category] = {}
+    for row in rows:
+        try:
+            category = _Category.model_validate(row)
+        except ValidationError as error:
+            reader.notes.add(f"a category cannot be understood ({_reason(error)})", name)
+            continue
+        categories[category.id] = reader.category(
+            category.name.strip() or f"category {category.id}",
+            color=category.color if isinstance(category.color, str) else "",
+            supercategory=(category.supercategory or "").strip() or Category.supercategory,
+            is_thing=category.isthing != 0,
+        )
+    return categories
+
+
+def _documents(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for file, content in json_files(path):
+        if (
+            isinstance(content, dict)
+            and isinstance(content.get("images"), list)
+            and isinstance(content.get("annotations"), list)
+            and not any(
+                isinstance(row, dict) and "segments_info" in row for row in content["annotations"]
             )
-            for instance in shown
-        ],
-        info={
-            "project": project.name,
-            "score_threshold": threshold,
-            "checkpoint": ", ".join(dict.fromkeys(checkpoint for checkpoint, _ in models)),
-            "model": ", ".join(dict.fromkeys(fingerprint for _, fingerprint in models)),
-        },
+        ):
+            yield file, content
+
+
+class _Image(BaseModel):
+    id: int | str
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class _Category(BaseModel):
+    id: int | str
+    name: str
+    supercategory: str | None = None
+    color: Any = None
+    isthing: int | None = 1
+
+
+class _Annotation(BaseModel):
+    id: Any = None
+    image_id: int | str
+    category_id: int | str
+    segmentation: Any = None
+    bbox: list[float] | None = None
+    iscrowd: int | bool | None = 0
+    score: float | None = None
+    prompt: PromptField | None = None
+
+
+def _read_document(name: str, document: dict[str, Any], pictures: Pictures, reader: Reader) -> None:
+    images = _read_images(name, document["images"], pictures, reader)
+    categories = read_categories(name, document.get("categories") or [], reader)
+    for position, row in enumerate(document["annotations"], 1):
+        reader.count()
+        place = f"annotation {row.get('id', position) if isinstance(row, dict) else position}"
+        try:
+            annotation = _Annotation.model_validate(row)
+        except ValidationError as error:
+            reader.problems.add(f"it cannot be understood ({_reason(error)})", place)
+            continue
+        if annotation.image_id not in images:
+            reader.problems.add("its image is not in the file", place)
+            continue
+        image = images[annotation.image_id]
+        if image is None:
+            reader.problems.add("the size of its image is not known", place)
+            continue
+        if annotation.category_id not in categories:
+            reader.notes.add("its category is not in the file, and is called by its id", place)
+            named = reader.category(f"category {annotation.category_id}")
+            categories[annotation.category_id] = named
+        place = f"{place} on {image.file_name}"
+        _read_annotation(place, annotation, image, categories[annotation.category_id], reader)
+
+
+def _read_images(
+    name: str, rows: list[Any], pictures: Pictures, reader: Reader
+) -> dict[int | str, CocoImage | None]:
+    """Read the images by their ids; None for one whose size is neither written nor known."""
+    images: dict[int | str, CocoImage | None] = {}
+    for row in rows:
+        try:
+            image = _Image.model_validate(row)
+        except ValidationError as error:
+            reader.problems.add(f"an image cannot be understood ({_reason(error)})", name)
+            continue
+        if image.id in images:
+            reader.problems.add("an image has the id of another one", image.file_name)
+            continue
+        size_hw: SizeHW | None
+        if image.height and image.width:
+            size_hw = (image.height, image.width)
+        else:
+            size_hw = pictures.size_hw(image.file_name)
+        images[image.id] = reader.image(image.file_name, size_hw)
+    return images
+
+
+def _read_annotation(
+    place: str, annotation: _Annotation, image: CocoImage, category: Category, reader: Reader
+) -> None:
+    if annotation.iscrowd:
+        reader.notes.add("it is marked as a crowd, and is taken as one object", place)
+    size_hw = (image.height, image.width)
+    try:
+        if annotation.prompt is not None and annotation.prompt.type is not PromptType.MASK:
+            drawn = _mark(annotation.prompt, category)
+            rle = masks.encode_rle(masks.rasterise(drawn, size_hw))
+            reader.annotation(image, category, rle, score=annotation.score, mark=drawn)
+        elif annotation.segmentation:
+            segmentation = _usable(annotation.segmentation, place, reader)
+            rle = coco.rle_of_segmentation(segmentation, size_hw)
+            field = annotation.prompt
+            mark = None if field is None else _mark(field, category, rle)
+            reader.annotation(image, category, rle, score=annotation.score, mark=mark)
+        elif annotation.bbox and len(annotation.bbox) == 4:
+            reader.box(image, category, annotation.bbox, annotation.score)
+        else:
+            reader.problems.add("it has neither a mask nor a box", place)
+    except (InvalidPrompt, ValueError, TypeError, UnicodeEncodeError) as error:
+        reader.problems.add(str(error).rstrip("."), place)
+
+
+def _mark(field: PromptField, category: Category, rle: Rle | None = None) -> Prompt:
+    """Read how an object is marked, where the annotation is one of our prompts."""
+    return Prompt(
+        category.id, field.type, tuple(field.points), field.width, rle, positive=field.positive
     )
-    return ExportReport(
-        path=coco.write(export.document, destination),
-        images=len(export.document["images"]),
-        annotations=len(export.document["annotations"]),
-        dropped=export.dropped,
-        renamed=export.renamed,
-    )
+
+
+def _usable(segmentation: Any, place: str, reader: Reader) -> Any:
+    """Leave out polygons that enclose nothing, as long as the annotation has others."""
+    if isinstance(segmentation, list) and isinstance(segmentation[0], list):
+        usable = [part for part in segmentation if len(part) >= 6]
+        if usable and len(usable) < len(segmentation):
+            reader.notes.add("parts with fewer than three points are left out", place)
+            return usable
+    return segmentation
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

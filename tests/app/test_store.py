@@ -11,7 +11,7 @@ import pytest
 from app.migrations import MIGRATIONS
 from app.project import InvalidInput, NotFound, ServerError, StoredPrompt
 from app.store import Store
-from dinov.types import Prompt, PromptType, Rle
+from dinov.types import Category, Prompt, PromptType, Rle
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_same_content_is_not_stored_twice_in_a_project(store):
 def test_prompts_survive_the_round_trip(store, tmp_path):
     project = store.add_project("one")
     image = add_image(store, project.id)
-    category = store.add_category(project.id, "Büffel", "#00ff00")
+    category = store.add_category(project.id, Category(0, "Büffel", "#00ff00"))
     prompts = [
         StoredPrompt(
             "s", image.id, Prompt(category.id, PromptType.SCRIBBLE, (1.5, 2.0, 3.0, 4.1), 3.0)
@@ -94,7 +94,7 @@ def test_prompts_survive_the_round_trip(store, tmp_path):
 def test_removing_a_project_removes_all_its_rows(store, tmp_path):
     project = store.add_project("one")
     image = add_image(store, project.id)
-    store.add_category(project.id, "cat", "#00ff00")
+    store.add_category(project.id, Category(0, "cat", "#00ff00"))
     run_id = store.add_run(project.id, checkpoint="c", fingerprint="f", prompt_ids={})
     store.replace_proposals(image.id, run_id, "key", [])
     store.add_job(project.id, 1)

@@ -1,0 +1,154 @@
+"""COCO panoptic: one JSON file, and a PNG for each image whose colours number its segments.
+
+Cannot hold: annotations that lie over each other (a pixel belongs to one segment), scores, and the
+ids of annotations (segments are numbered anew on each image, from 1).
+
+Source: https://cocodataset.org/#format-data, panoptic segmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from pydantic import BaseModel, ValidationError
+
+from app.formats.coco import json_files, read_categories
+from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
+from app.formats.label_map import paint, parts_of, read_png
+from app.formats.pictures import Pictures
+from app.project import InvalidData
+from dinov import coco, masks
+from dinov.coco import CocoImage
+from dinov.types import Category
+
+_FOLDER = "panoptic"
+
+
+def write(dataset: Dataset, folder: Path) -> Written:
+    """Write a prepared data set: ``panoptic.json``, and the PNG files in ``panoptic/``."""
+    dropped, changed = Tally(), Tally()
+    rows: list[dict[str, Any]] = []
+    for image, group in dataset.by_image():
+        labels = paint(image, group, dropped, changed)
+        file_name = PurePosixPath(image.file_name).with_suffix(".png").as_posix()
+        path = folder / _FOLDER / file_name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digits = np.stack([labels >> shift & 255 for shift in (0, 8, 16)], axis=-1)
+        PIL.Image.fromarray(digits.astype(np.uint8)).save(path)
+        segments = []
+        for number, rle in parts_of(labels).items():
+            left, top, right, bottom = masks.rle_box_xyxy(rle)
+            segments.append(
+                {
+                    "id": number,
+                    "category_id": group[number - 1].category_id,
+                    "area": masks.rle_area(rle),
+                    "bbox": [left, top, right - left, bottom - top],
+                    "iscrowd": 0,
+                }
+            )
+        rows.append({"image_id": image.id, "file_name": file_name, "segments_info": segments})
+    head = coco.build(dataset.images, dataset.categories, [], info=dataset.info).document
+    coco.write(head | {"annotations": rows}, folder / "panoptic.json")
+    written = sum(len(row["segments_info"]) for row in rows)
+    return Written(written, dropped.lines(), changed.lines())
+
+
+def recognises(path: Path) -> bool:
+    """Whether there is COCO panoptic JSON at the path, or below it if it is a folder."""
+    return any(True for _ in _documents(path))
+
+
+def read(path: Path, _: Pictures) -> Reading:
+    """Read a panoptic file, or all that lie in a folder; the PNG files lie beside or below.
+
+    Raises:
+        InvalidData: if there is none.
+    """
+    reader = Reader()
+    found = False
+    for file, document in _documents(path):
+        found = True
+        segment_files = {
+            name: png
+            for png in sorted(file.parent.rglob("*.png"))
+            for name in (png.name, png.relative_to(file.parent).as_posix())
+        }
+        categories = read_categories(file.name, document.get("categories") or [], reader)
+        names = {
+            row.get("id"): str(row.get("file_name", ""))
+            for row in document["images"]
+            if isinstance(row, dict)
+        }
+        for row in document["annotations"]:
+            _read_image(row, names, categories, segment_files, reader)
+    if not found:
+        raise InvalidData(f"{path.name} holds no COCO panoptic JSON.")
+    return reader.reading()
+
+
+def _documents(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for file, content in json_files(path):
+        if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+            rows = content["annotations"]
+            if rows and all(isinstance(row, dict) and "segments_info" in row for row in rows):
+                yield file, content | {"images": content.get("images") or []}
+
+
+class _Segment(BaseModel):
+    id: int
+    category_id: int | str
+    iscrowd: int | bool | None = 0
+
+
+class _Row(BaseModel):
+    image_id: int | str
+    file_name: str
+    segments_info: list[_Segment]
+
+
+def _read_image(
+    content: dict[str, Any],
+    names: dict[Any, str],
+    categories: dict[int | str, Category],
+    segment_files: dict[str, Path],
+    reader: Reader,
+) -> None:
+    reader.count(len(content["segments_info"]))
+    try:
+        row = _Row.model_validate(content)
+        name = names.get(row.image_id) or row.file_name
+        png = segment_files.get(row.file_name) or segment_files.get(Path(row.file_name).name)
+        if png is None:
+            raise InvalidData(f"{row.file_name} is not beside the JSON file")
+        digits = read_png(png).astype(np.int64)
+    except (InvalidData, ValidationError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        reader.problems.add(reason, f"image {content.get('image_id')}")
+        return
+    labels = digits if digits.ndim == 2 else digits @ [1, 1 << 8, 1 << 16]
+    image = reader.image(name, (labels.shape[0], labels.shape[1]))
+    if image is not None:
+        _read_segments(row, image, labels, categories, reader)
+
+
+def _read_segments(
+    row: _Row, image: CocoImage, labels: Any, categories: dict[int | str, Category], reader: Reader
+) -> None:
+    parts = parts_of(labels)
+    for segment in row.segments_info:
+        place = f"segment {segment.id} on {image.file_name}"
+        if segment.id not in parts:
+            reader.problems.add("no pixel has its number", place)
+            continue
+        if segment.iscrowd:
+            reader.notes.add("it is marked as a crowd, and is taken as one object", place)
+        if segment.category_id not in categories:
+            reader.notes.add("its category is not in the file, and is called by its id", place)
+            named = reader.category(f"category {segment.category_id}")
+            categories[segment.category_id] = named
+        reader.annotation(image, categories[segment.category_id], parts[segment.id])
