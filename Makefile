@@ -1,7 +1,7 @@
 # make run    set up .venv and start the app        PORT=7861 HOST=0.0.0.0 make run
 # make test   set up everything and run every test  make test TESTS=tests/dinov
 # make check  format, lint, types, architecture
-# make clean  remove .venv and caches
+# make clean  remove both environments and caches
 
 HOST ?= 127.0.0.1
 PORT ?= 7860
@@ -15,10 +15,14 @@ BIN := .venv/bin
 RUN_STAMP := .venv/installed-run-$(shell cksum < requirements.txt | cut -d' ' -f1)
 DEV_STAMP := .venv/installed-dev-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 
+# Libraries that read what we export: apart, because they want other versions than we do.
+READERS := .venv-readers
+READERS_STAMP := $(READERS)/installed-$(shell sed -n '/^readers = /,/^]/p' pyproject.toml | cksum | cut -d' ' -f1)
+
 run: $(RUN_STAMP)
 	@exec $(BIN)/python app.py serve --host "$(HOST)" --port "$(PORT)"
 
-test: $(DEV_STAMP)
+test: $(DEV_STAMP) $(READERS_STAMP)
 	@.ci/test-tools
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
 
@@ -33,7 +37,7 @@ format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(READERS) .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@.ci/make-venv
@@ -48,3 +52,10 @@ $(DEV_STAMP): | $(RUN_STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --group train
 	@rm -f .venv/installed-dev-* && touch $@
+
+$(READERS_STAMP): | $(BIN)/python
+	@echo "Installing the libraries that read our exports, in $(READERS) (a minute) ..."
+	@$(BIN)/python -m venv $(READERS)
+	@$(READERS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(READERS)/bin/python -m pip install --quiet --disable-pip-version-check --group readers
+	@rm -f $(READERS)/installed-* && touch $@

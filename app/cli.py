@@ -1,4 +1,4 @@
-"""The command line: python app.py [serve]."""
+"""The command line: python app.py [serve] | export | import."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from app.project import AppError, ServerError
+from app.exporting import export_project
+from app.formats import FORMATS
+from app.image_files import ImageFiles
+from app.importing import ImportedAs, import_files
+from app.project import AppError, NotFound, Project, ServerError
 from app.settings import Settings, default_data_dir
+from app.store import Store
+from app.workspace import Workspace, open_data_folder
 from dinov.download import find
 from dinov.errors import DinovError
+
+LOSS = 3
+"""Exit status of an export or import that left something out or changed it."""
 
 # Browsers keep event streams open; waiting longer for them would only delay the end.
 _GRACE_SECONDS = 2
@@ -26,20 +35,93 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "serve")
     chosen = build_parser().parse_args(given)
-    settings = Settings(
-        data_dir=chosen.data_dir.expanduser().resolve(),
-        host=chosen.host,
-        port=chosen.port,
-        checkpoint=chosen.checkpoint,
-        device=chosen.device,
-        input_size=chosen.input_size,
-    )
+    run: Callable[[argparse.Namespace], int] = chosen.run
     try:
-        serve(settings)
-    except (AppError, DinovError) as error:
+        return run(chosen)
+    except (AppError, DinovError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _run_serve(chosen: argparse.Namespace) -> int:
+    serve(
+        Settings(
+            data_dir=_data_dir(chosen),
+            host=chosen.host,
+            port=chosen.port,
+            checkpoint=chosen.checkpoint,
+            device=chosen.device,
+            input_size=chosen.input_size,
+        )
+    )
     return 0
+
+
+def _run_export(chosen: argparse.Namespace) -> int:
+    with _workspace(chosen) as (workspace, store, files):
+        report = export_project(
+            store,
+            files,
+            _project(workspace, chosen.project).id,
+            chosen.output,
+            format_name=chosen.format,
+            score_threshold=chosen.score_threshold,
+            with_images=chosen.with_images,
+            encoding=chosen.mask_encoding,
+            results=chosen.results,
+        )
+    print("\n".join([*report.lines, str(report.path)]))
+    return 0 if report.is_lossless or chosen.allow_loss else LOSS
+
+
+def _run_import(chosen: argparse.Namespace) -> int:
+    with _workspace(chosen) as (workspace, _, _):
+        try:
+            project = _project(workspace, chosen.project)
+        except NotFound:
+            project = workspace.create_project(chosen.project)
+            print(f"New project “{project.name}”.")
+        report = import_files(
+            workspace,
+            project.id,
+            chosen.sources,
+            image_folders=chosen.images,
+            format_name=chosen.format,
+            as_=ImportedAs(chosen.as_),
+        )
+    print("\n".join(report.lines))
+    return 0 if report.is_lossless or chosen.allow_loss else LOSS
+
+
+@contextlib.contextmanager
+def _workspace(
+    chosen: argparse.Namespace,
+) -> Iterator[tuple[Workspace, Store, ImageFiles]]:
+    """Open the data folder without the jobs, which a page served meanwhile may be running."""
+    store, files = open_data_folder(_data_dir(chosen))
+    try:
+        yield Workspace(store, files), store, files
+    finally:
+        store.close()
+
+
+def _project(workspace: Workspace, named: str) -> Project:
+    """Find a project by its name or its id.
+
+    Raises:
+        NotFound: if there is none; the message names those that there are.
+    """
+    projects = workspace.projects()
+    for project in projects:
+        if named in (project.id, project.name):
+            return project
+    names = ", ".join(f"“{project.name}”" for project in projects) or "none yet"
+    raise NotFound(f"There is no project “{named}”. Projects here: {names}.")
+
+
+def _data_dir(chosen: argparse.Namespace) -> Path:
+    folder: Path = chosen.data_dir
+    return folder.expanduser().resolve()
 
 
 def serve(settings: Settings) -> None:
@@ -126,11 +208,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Serve the page until Ctrl+C; the address is printed once it can be opened.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    command.set_defaults(run=_run_serve)
     command.add_argument("--host", default=Settings.host, help="address to listen on")
     command.add_argument("--port", type=_port, default=Settings.port, help="0 takes a free one")
-    command.add_argument(
-        "--data-dir", type=Path, default=default_data_dir(), help="folder for projects"
-    )
     command.add_argument(
         "--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file"
     )
@@ -143,7 +223,100 @@ def build_parser() -> argparse.ArgumentParser:
         default=Settings.input_size,
         help="side in pixels to which images are resized; the checkpoint's own if not given",
     )
+    _add_data_dir(command)
+    _add_export(commands)
+    _add_import(commands)
     return parser
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write a project to files",
+        description=(
+            "Write what a project shows to files that other tools read, and say what became of it. "
+            f"Exit status {LOSS} if something was lost, unless --allow-loss."
+        ),
+    )
+    command.set_defaults(run=_run_export)
+    command.add_argument("--project", required=True, help="name or id of the project")
+    command.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="a .json file for formats that are one, a .zip, or a folder that is not there yet",
+    )
+    command.add_argument("--format", choices=FORMATS, default="coco", help="default: coco")
+    command.add_argument("--with-images", action="store_true", help="write the upright images, too")
+    command.add_argument(
+        "--score-threshold",
+        type=_score,
+        metavar="SCORE",
+        help="lowest score to write, 0 to 1; that of the project if not given",
+    )
+    command.add_argument(
+        "--mask-encoding",
+        choices=("auto", "polygon", "rle"),
+        default="auto",
+        help="of the format coco; auto writes polygons, and RLE for masks with holes",
+    )
+    command.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="also write a COCO results file with the same ids, for evaluation tools",
+    )
+    _add_allow_loss(command)
+    _add_data_dir(command)
+
+
+def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "import",
+        help="read files into a project",
+        description=(
+            "Read annotations that another tool wrote into a project, and say what became of them. "
+            f"Exit status {LOSS} if something was left out, unless --allow-loss."
+        ),
+    )
+    command.set_defaults(run=_run_import)
+    command.add_argument("sources", type=Path, nargs="+", help="a file, a folder or a .zip")
+    command.add_argument(
+        "--project", required=True, help="name or id; an unknown name makes a new project"
+    )
+    command.add_argument("--format", choices=FORMATS, default=None, help="recognised if not given")
+    command.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="where the images are, unless beside the annotations or in the project already",
+    )
+    command.add_argument(
+        "--as",
+        dest="as_",
+        choices=("annotations", "prompts"),
+        default="annotations",
+        help="accepted instances (the default), or marks that show what to look for",
+    )
+    _add_allow_loss(command)
+    _add_data_dir(command)
+
+
+def _add_allow_loss(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow-loss", action="store_true", help="exit with 0 even if something was lost"
+    )
+
+
+def _add_data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir(),
+        help=f"folder for projects (default: {default_data_dir()})".replace("%", "%%"),
+    )
 
 
 def _port(text: str) -> int:
@@ -151,6 +324,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port
+
+
+def _score(text: str) -> float:
+    score = float(text)
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError("a score is a number from 0 to 1")
+    return score
 
 
 def _input_size(text: str) -> int:

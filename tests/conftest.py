@@ -34,6 +34,15 @@ def lite_checkpoint() -> Path:
     return LITE
 
 
+@pytest.fixture(scope="session")
+def readers_python() -> Path:
+    """The Python of the environment in which other programs' libraries are installed."""
+    python = REPOSITORY / ".venv-readers/bin/python"
+    if not python.is_file():
+        _skip_or_fail("needs .venv-readers, which `make test` sets up")
+    return python
+
+
 def _skip_or_fail(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{reason}; with CI set this may not be skipped")

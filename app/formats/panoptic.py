@@ -25,17 +25,17 @@ from dinov import coco, masks
 from dinov.coco import CocoImage
 from dinov.types import Category
 
-_FOLDER = "panoptic"
+_PLACE = Path("annotations/panoptic_default.json")
 
 
 def write(dataset: Dataset, folder: Path) -> Written:
-    """Write a prepared data set: ``panoptic.json``, and the PNG files in ``panoptic/``."""
+    """Write a prepared data set as COCO lays it out: a folder of PNG files beside the JSON."""
     dropped, changed = Tally(), Tally()
     rows: list[dict[str, Any]] = []
     for image, group in dataset.by_image():
         labels = paint(image, group, dropped, changed)
         file_name = PurePosixPath(image.file_name).with_suffix(".png").as_posix()
-        path = folder / _FOLDER / file_name
+        path = folder / _PLACE.with_suffix("") / file_name
         path.parent.mkdir(parents=True, exist_ok=True)
         digits = np.stack([labels >> shift & 255 for shift in (0, 8, 16)], axis=-1)
         PIL.Image.fromarray(digits.astype(np.uint8)).save(path)
@@ -53,7 +53,7 @@ def write(dataset: Dataset, folder: Path) -> Written:
             )
         rows.append({"image_id": image.id, "file_name": file_name, "segments_info": segments})
     head = coco.build(dataset.images, dataset.categories, [], info=dataset.info).document
-    coco.write(head | {"annotations": rows}, folder / "panoptic.json")
+    coco.write(head | {"annotations": rows}, folder / _PLACE)
     written = sum(len(row["segments_info"]) for row in rows)
     return Written(written, dropped.lines(), changed.lines())
 

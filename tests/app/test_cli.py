@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,8 +10,10 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
+from pycocotools.coco import COCO
 
 from app import cli
 from app.project import ServerError
@@ -87,3 +90,79 @@ def test_the_printed_address_answers_and_a_signal_ends_it(repository, tmp_path):
         server.kill()
         server.wait()
     assert (tmp_path / "data" / "studio.sqlite3").is_file()
+
+
+@pytest.fixture
+def exported(marked, tmp_path) -> Path:
+    """A data folder with a project “Patches” that has results; the page is not open on it."""
+    marked.studio.segment_now(marked.id)
+    marked.studio.close()
+    return tmp_path / "data"
+
+
+def run(capsys, data, *arguments) -> tuple[int, str, str]:
+    status = cli.main([*map(str, arguments), "--data-dir", str(data)])
+    return status, *capsys.readouterr()
+
+
+def test_a_project_goes_out_and_comes_in(exported, tmp_path, capsys):
+    path = tmp_path / "out.json"
+    results = tmp_path / "results.json"
+    status, out, _ = run(
+        capsys, exported, "export", "--project", "Patches", "--output", path, "--results", results
+    )
+    assert status == 0
+    assert out.splitlines() == [
+        "2 of 2 annotations written; 2 images have none.",
+        "1 proposal below the score threshold is not part of the export.",
+        str(path),
+    ]
+    scored = json.loads(results.read_text())
+    assert [set(row) for row in scored] == [
+        {"image_id", "category_id", "segmentation", "score"}
+    ] * 2
+    assert COCO(str(path)).loadRes(scored).getAnnIds() == [1, 2]
+
+    archive = tmp_path / "out.zip"
+    options = ["--format", "yolo", "--with-images", "--output", archive]
+    assert run(capsys, exported, "export", "--project", "Patches", *options)[0] == 0
+    status, out, _ = run(capsys, exported, "import", archive, "--project", "Copy")
+    assert status == 0
+    assert out.splitlines() == [
+        "New project “Copy”.",
+        "2 of 2 annotations imported; 3 images added (YOLO segmentation).",
+    ]
+    status, out, _ = run(
+        capsys, exported, "import", archive, "--project", "Copy", "--as", "prompts"
+    )
+    assert (status, out) == (0, "2 of 2 annotations imported (YOLO segmentation).\n")
+    status, out, _ = run(capsys, exported, "import", archive, "--project", "Copy")
+    assert "0 of 2 annotations imported; 2 are here already" in out
+
+
+def test_a_loss_is_said_by_the_exit_status_unless_it_is_allowed(exported, tmp_path, capsys):
+    path = tmp_path / "out.json"
+    run(capsys, exported, "export", "--project", "Patches", "--output", path)
+    document = json.loads(path.read_text())
+    document["annotations"][0]["segmentation"] = []
+    del document["annotations"][0]["bbox"]
+    path.write_text(json.dumps(document))
+    lossy = ["import", path, "--project", "Patches"]
+    status, out, _ = run(capsys, exported, *lossy)
+    assert status == cli.LOSS
+    assert "Left out: annotation 1 on target.png: it has neither a mask nor a box." in out
+    assert run(capsys, exported, *lossy, "--allow-loss")[0] == 0
+
+
+def test_what_is_not_there_is_said_with_what_there_is(exported, tmp_path, capsys):
+    status, _, error = run(capsys, exported, "export", "--project", "Pathces", "--output", "x.json")
+    assert status == 1
+    assert error == "error: There is no project “Pathces”. Projects here: “Patches”.\n"
+    status, _, error = run(capsys, exported, "import", tmp_path / "no", "--project", "Patches")
+    assert (status, error) == (1, f"error: {tmp_path / 'no'} does not exist. Check the path.\n")
+    options = ["--format", "yolo", "--mask-encoding", "rle", "--output", tmp_path / "x"]
+    status, _, error = run(capsys, exported, "export", "--project", "Patches", *options)
+    assert status == 1
+    assert "with the format coco" in error
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["export", "--project", "P", "--output", "x", "--score-threshold", "7"])

@@ -84,7 +84,8 @@ def test_a_format_is_recognised_by_what_it_wrote(
 def test_what_covers_what_is_told(studio: Studio, tmp_path: Path, name: str) -> None:
     project_id = studio.create_project("Overlaps").id
     (image,) = studio.add_images(
-        project_id, [("a.png", (Path(__file__).parents[3] / "app/ui/static/favicon.png").read_bytes())]
+        project_id,
+        [("a.png", (Path(__file__).parents[3] / "app/ui/static/favicon.png").read_bytes())],
     ).added
     category = studio.add_category(project_id, "red")
     size_hw = (image.height, image.width)
