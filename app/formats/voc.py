@@ -144,10 +144,12 @@ def _read_image(file: Path, root: Path, stem: Path, pictures: Pictures, reader: 
     entries = document.findall("object")
     reader.count(len(entries))
     name = stem.with_name(document.findtext("filename") or stem.name).as_posix()
-    parts = _object_masks(root / _OBJECTS / stem.with_suffix(".png"))
-    size = (document.findtext("size/height", "0"), document.findtext("size/width", "0"))
-    stated = (int(float(size[0])), int(float(size[1])))
-    image = reader.image(name, stated if all(stated) else pictures.size_hw(name))
+    parts = _object_masks(root / _OBJECTS / f"{stem}.png")
+    height, width = (document.findtext(f"size/{side}", "") for side in ("height", "width"))
+    # Some programs write 0 for a size they do not know.
+    is_stated = height.isdecimal() and width.isdecimal() and int(height) * int(width) > 0
+    size_hw = (int(height), int(width)) if is_stated else pictures.size_hw(name)
+    image = reader.image(name, size_hw)
     if image is None:
         return
     for number, entry in enumerate(entries, 1):
