@@ -177,7 +177,7 @@ def write(document: Mapping[str, Any] | Sequence[Any], path: Path) -> Path:
     return path
 
 
-def results(export: CocoExport, annotations: Sequence[CocoAnnotation]) -> list[dict[str, Any]]:
+def results_of(export: CocoExport, annotations: Sequence[CocoAnnotation]) -> list[dict[str, Any]]:
     """Return a document's annotations as COCO results, which evaluation tools compare with truth.
 
     Without ``bbox``, because pycocotools would take the area from it. Masks are RLE, and an

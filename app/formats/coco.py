@@ -90,7 +90,7 @@ def write_results(dataset: Dataset, path: Path) -> None:
     Its ids are those of the file that ``write`` makes of the same data set.
     """
     export = coco.build(dataset.images, dataset.categories, dataset.annotations, encoding="rle")
-    coco.write(coco.results(export, dataset.annotations), path)
+    coco.write(coco.results_of(export, dataset.annotations), path)
 
 
 def recognises(path: Path) -> bool:

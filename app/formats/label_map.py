@@ -71,32 +71,18 @@ def read_png(path: Path) -> NDArray[np.integer]:
         raise InvalidData(f"{path.name} cannot be read as PNG: {error}") from error
 
 
-def write_indexed_png(path: Path, labels: LabelMap, colors: Sequence[tuple[int, int, int]]) -> None:
+def write_indexed_png(path: Path, labels: LabelMap, palette: Sequence[int]) -> None:
     """Write a label map as PNG: with a palette up to 255, beyond that as 16-bit grey.
 
     Args:
         path: the file.
         labels: of numbers up to 65535.
-        colors: of the numbers 0, 1, ...; numbers without one are black.
+        palette: red, green and blue of the numbers 0, 1, ...; others are black.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if labels.max(initial=0) <= 255:
         picture = PIL.Image.fromarray(labels.astype(np.uint8))
-        picture.putpalette([value for color in colors[:256] for value in color])
+        picture.putpalette(palette[: 3 * 256])
     else:
         picture = PIL.Image.fromarray(labels.astype(np.uint16))
     picture.save(path, "PNG", optimize=False)
-
-
-def voc_colors(count: int) -> list[tuple[int, int, int]]:
-    """Return the first colours of the Pascal VOC palette: black, dark red, dark green, ..."""
-    colors = []
-    for number in range(count):
-        red = green = blue = 0
-        for bit in range(8):
-            triple = number >> (3 * bit)
-            red |= (triple & 1) << (7 - bit)
-            green |= (triple >> 1 & 1) << (7 - bit)
-            blue |= (triple >> 2 & 1) << (7 - bit)
-        colors.append((red, green, blue))
-    return colors

@@ -21,13 +21,13 @@ from app.formats.label_map import (
     paint,
     parts_of,
     read_png,
-    voc_colors,
     write_indexed_png,
 )
 from app.formats.pictures import Pictures
 from app.project import InvalidData
 from dinov import masks
 from dinov.coco import CocoImage
+from dinov.track_files import palette
 
 _INSTANCES, _SEMANTIC, _NAMES = "instances", "semantic", "categories.txt"
 _LARGEST_NUMBER = 65535
@@ -36,7 +36,9 @@ _LARGEST_NUMBER = 65535
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write a prepared data set; images go to ``images/``."""
     dropped, changed = Tally(), Tally()
-    palette = [(0, 0, 0), *(_rgb(category.color) for category in dataset.categories)]
+    colors = [0, 0, 0]
+    for category in dataset.categories:
+        colors += bytes.fromhex(category.color.removeprefix("#"))
     folder.mkdir(parents=True, exist_ok=True)
     names = "".join(f"{category.name}\n" for category in dataset.categories)
     (folder / _NAMES).write_text(names, "utf-8")
@@ -50,8 +52,8 @@ def write(dataset: Dataset, folder: Path) -> Written:
         written += np.unique(labels[labels > 0]).size
         numbers = np.array([0, *(one.category_id for one in kept)])
         name = PurePosixPath(image.file_name).with_suffix(".png")
-        write_indexed_png(folder / _INSTANCES / name, labels, voc_colors(256))
-        write_indexed_png(folder / _SEMANTIC / name, numbers[labels], palette)
+        write_indexed_png(folder / _INSTANCES / name, labels, palette())
+        write_indexed_png(folder / _SEMANTIC / name, numbers[labels], colors)
     return Written(written, dropped.lines(), changed.lines())
 
 
@@ -145,8 +147,3 @@ def _connected_parts(semantic: LabelMap) -> LabelMap:
         _, labels = cv2.connectedComponents((semantic == number).astype(np.uint8))
         parts[labels > 0] = labels[labels > 0] + parts.max()
     return parts
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    value = int(color.removeprefix("#"), 16)
-    return value >> 16, value >> 8 & 255, value & 255

@@ -19,12 +19,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
-from app.formats.label_map import paint, parts_of, read_png, voc_colors, write_indexed_png
+from app.formats.label_map import paint, parts_of, read_png, write_indexed_png
 from app.formats.pictures import Pictures
 from app.project import InvalidData
 from dinov import masks
 from dinov.coco import CocoAnnotation, CocoImage
 from dinov.errors import InvalidPrompt
+from dinov.track_files import palette
 from dinov.types import Category, Rle
 
 LARGEST_NUMBER = 254
@@ -41,7 +42,7 @@ def write(dataset: Dataset, folder: Path) -> Written:
             f"{len(dataset.categories)}. Choose another format, for example coco."
         )
     names = {category.id: category.name for category in dataset.categories}
-    colors = voc_colors(256)
+    colors = palette()
     stems, written = [], 0
     for image, group in dataset.by_image():
         kept = group[:LARGEST_NUMBER]
@@ -57,8 +58,11 @@ def write(dataset: Dataset, folder: Path) -> Written:
         write_indexed_png(folder / _CLASSES / f"{stem}.png", numbers[labels], colors)
         _write_xml(folder / _XML / f"{stem}.xml", image, kept, names)
         written += len(kept)
-    lines = [f"background:{','.join(map(str, colors[0]))}::"]
-    lines += [f"{names[number]}:{','.join(map(str, colors[number]))}::" for number in sorted(names)]
+    labelled = ["background", *(names[number] for number in sorted(names))]
+    lines = [
+        f"{name}:{','.join(map(str, colors[3 * number : 3 * number + 3]))}::"
+        for number, name in enumerate(labelled)
+    ]
     _write_lines(folder / "labelmap.txt", lines)
     _write_lines(folder / "ImageSets" / "Segmentation" / "default.txt", stems)
     _write_lines(folder / "ImageSets" / "Main" / "default.txt", stems)

@@ -14,7 +14,6 @@ import pytest
 
 from app.formats import labelme, panoptic, png_masks, recognise, voc, yolo
 from app.formats.dataset import Reading
-from app.formats.label_map import voc_colors
 from app.formats.pictures import Picture, Pictures, files_below
 from app.project import InvalidData
 from dinov.masks import decode_rle
@@ -146,13 +145,6 @@ def test_voc_files_that_cannot_be_read_are_named(tmp_path: Path, content: str, r
     assert len(reading.problems) == 1
     assert "bad.xml" in reading.problems[0]
     assert reason in reading.problems[0]
-
-
-def test_the_palette_is_that_of_the_devkit() -> None:
-    expected = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
-    assert voc_colors(256)[:5] == expected
-    assert voc_colors(256)[255] == (224, 224, 192)
-    assert len(set(voc_colors(256))) == 256
 
 
 # LabelMe
