@@ -21,6 +21,7 @@ from pycocotools.coco import COCO
 
 import app.cli
 import dinov.cli
+from app.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -92,6 +93,11 @@ def test_every_command_has_help_and_stands_in_the_readme(
             with pytest.raises(SystemExit, match="0"):
                 parser.parse_args([*path, "--help"])
             assert "usage:" in capsys.readouterr().out
+
+
+def test_every_format_stands_in_the_readme() -> None:
+    for name in FORMATS:
+        assert f"\n| `{name}` |" in README
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
