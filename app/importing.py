@@ -133,7 +133,9 @@ def _gathered(sources: Sequence[Source]) -> Iterator[tuple[Path, list[Picture]]]
         yield path, files_below(paths) if path.is_dir() else files_beside(path)
         return
     with tempfile.TemporaryDirectory(prefix="dinov-import-") as name:
-        folder = Path(name)
+        # Messages name the folder, and so it is called as what the user knows.
+        folder = Path(name) / Path(_name(sources[0])).name
+        folder.mkdir()
         for source, path, archived in zip(sources, paths, is_archive, strict=True):
             if archived:
                 _extract(path, folder)

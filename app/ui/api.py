@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import gradio as gr
 from gradio import FileData
 from gradio.events import api
-from gradio.utils import get_upload_folder
 
 from app.project import AppError, InvalidInput
 from app.segmentation import Studio
-from app.ui.exports import export_file_name
+from app.ui.exports import export_file_name, export_folder
 from app.ui.uploads import uploaded_file
 from dinov.errors import DinovError
 from dinov.types import PromptType
@@ -105,14 +102,7 @@ def _result_endpoints(studio: Studio) -> list[Callable[..., Any]]:
     def export_coco(project_id: str) -> FileData:
         """Write the annotations of a project as COCO JSON and return the file."""
         name = export_file_name(studio.project(project_id).name)
-        # Gradio hands out files from its own folder only, and clears it once they are old.
-        folder = Path(tempfile.mkdtemp(dir=_existing(Path(get_upload_folder()))))
-        report = studio.export_coco(project_id, folder / name)
+        report = studio.export_coco(project_id, export_folder() / name)
         return FileData(path=str(report.path), orig_name=name, mime_type="application/json")
 
     return [segment, export_coco]
-
-
-def _existing(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -6,23 +6,34 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
+from gradio.utils import get_upload_folder
 from starlette.background import BackgroundTask
 
+from app.formats import FORMATS
+from app.project import InvalidInput
 from app.segmentation import Studio
 
 
-def export_file_name(project_name: str) -> str:
+def export_file_name(project_name: str, ending: str = "coco.json") -> str:
     """Make a file name out of a project's name, in any script."""
     stem = re.sub(r"[^\w.-]+", "-", project_name).strip("-.") or "project"
-    return f"{stem[:80]}.coco.json"
+    return f"{stem[:80]}.{ending}"
+
+
+def export_folder() -> Path:
+    """Make a folder for one export, of those that Gradio serves and clears once they are old."""
+    parent = Path(get_upload_folder())
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def export_routes(studio: Studio) -> APIRouter:
-    """Create the route of the COCO download."""
+    """Create the routes of the COCO download and of the export in any format."""
     router = APIRouter()
 
     @router.get("/projects/{project_id}/coco.json", include_in_schema=False)
@@ -40,5 +51,31 @@ def export_routes(studio: Studio) -> APIRouter:
         return FileResponse(
             report.path, media_type="application/json", filename=name, background=discard
         )
+
+    @router.post("/projects/{project_id}/exports", include_in_schema=False)
+    def export(
+        project_id: str,
+        format: str,  # noqa: A002 - the name on the page
+        with_images: bool = False,
+        score_threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
+    ) -> dict[str, Any]:
+        if format not in FORMATS:
+            raise InvalidInput(f"Unknown format “{format}”. Use one of: {', '.join(FORMATS)}.")
+        is_file = format == "coco" and not with_images
+        ending = "coco.json" if is_file else f"{format}.zip"
+        name = export_file_name(studio.project(project_id).name, ending)
+        report = studio.export(
+            project_id,
+            export_folder() / name,
+            format_name=format,
+            score_threshold=score_threshold,
+            with_images=with_images,
+        )
+        return {
+            "url": f"gradio_api/file={quote(str(report.path))}",
+            "name": name,
+            "lines": report.lines,
+            "lossless": report.is_lossless,
+        }
 
     return router

@@ -109,6 +109,7 @@ class Page:
                     "runs",
                     events=("segment_pressed", "job_cancelled", "threshold_changed", "polled"),
                 )
+                self.exchange = panel("exchange", events=("files_imported",))
                 self.categories = panel(
                     "categories",
                     events=(
@@ -169,7 +170,7 @@ class Page:
         """Everything a handler may write to."""
         return [
             self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
-            self.categories, self.instances, self.notices,
+            self.categories, self.instances, self.notices, self.exchange,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -228,19 +229,21 @@ class Page:
 
     def tell_status(self, session: Session) -> Updates:
         """Say whether the model has been loaded meanwhile."""
-        return {self.projects: self._project_bar(self._look(session))}
+        return {self.projects: self._project_bar(self.look(session))}
 
     def _take_back(self, session: Session, reason: str) -> Updates:
         """Say what went wrong, and draw what is where the page may show it as done."""
-        snapshot = self._look(session)
+        snapshot = self.look(session)
         return {
             **self._panels(snapshot, session),
             self.filmstrip: render.filmstrip(snapshot, session.problems, refused=True),
             self.runs: render.run_controls(snapshot, refused=True),
+            self.exchange: render.exchange(snapshot, refused=True),
             self.notices: render.notice(snapshot, reason),
         }
 
-    def _look(self, session: Session) -> Snapshot:
+    def look(self, session: Session) -> Snapshot:
+        """Look at what the session shows."""
         place = session.place or Place()
         return Snapshot.take(self.studio, place.project_id, place.image_id)
 
@@ -251,6 +254,7 @@ class Page:
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
             self.instances: render.instance_list(snapshot, restorable=session.restorable),
+            self.exchange: render.exchange(snapshot),
         }
 
     def _project_bar(self, snapshot: Snapshot) -> str:

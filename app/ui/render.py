@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
-from app.project import SCORE_FLOOR, Project, ProjectImage, StatusView, StoredPrompt
+from app.formats import FORMATS
+from app.project import SCORE_FLOOR, ImportReport, Project, ProjectImage, StatusView, StoredPrompt
 from app.ui.snapshot import Snapshot
 
 APP_TITLE = "DINOv Studio"
@@ -87,6 +88,22 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         if snapshot.results and snapshot.results_url
         else None,
         job=asdict(snapshot.job) if snapshot.job else None,
+        refused=refused,
+    )
+
+
+def exchange(
+    snapshot: Snapshot, report: ImportReport | None = None, *, refused: bool = False
+) -> str:
+    """Draw the export and the import; ``report`` answers an import, as ``refused`` does."""
+    return _text(
+        snapshot,
+        images=len(snapshot.images),
+        formats=[
+            {"name": name, "title": format_.title, "lacks": format_.lacks}
+            for name, format_ in FORMATS.items()
+        ],
+        report={"lines": report.lines, "lossless": report.is_lossless} if report else None,
         refused=refused,
     )
 

@@ -63,6 +63,7 @@ export function mount(context) {
     uploadFiles(
       context,
       files,
+      "image",
       progress,
       (paths) => {
         trigger("files_added", {

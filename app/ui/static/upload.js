@@ -7,14 +7,15 @@ const AT_ONCE = 4;
  * Upload `files` and call `received([{path, name}, ...])` after every few of them.
  * @param {{upload: function(File): Promise<{path: string}>}} context
  * @param {File[]} files
+ * @param {string} noun what one of them is called
  * @param {HTMLElement} progress where to say how far it is
  * @param {function(string[]): void} failed told which files could not be sent, and why
  */
-export async function uploadFiles({ upload }, files, progress, received, failed) {
+export async function uploadFiles({ upload }, files, noun, progress, received, failed) {
   const failures = [];
   for (let start = 0; start < files.length; start += AT_ONCE) {
     progress.replaceChildren(
-      `Adding ${plural(files.length, "image")} … ${start} of ${files.length}`,
+      `Adding ${plural(files.length, noun)} … ${start} of ${files.length}`,
       h("progress", { max: String(files.length), value: String(start) }),
     );
     const batch = files.slice(start, start + AT_ONCE);

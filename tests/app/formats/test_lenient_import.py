@@ -183,6 +183,13 @@ def test_damaged_files_are_refused(studio: Studio, tmp_path: Path) -> None:
     broken.write_text('{"images": [')
     with pytest.raises(InvalidData, match=r"broken\.json is damaged"):
         import_files(studio, project_id, [broken])
+    with zipfile.ZipFile(tmp_path / "holiday.zip", "w") as archive:
+        archive.writestr("notes.txt", "sun")
+    with pytest.raises(InvalidData, match=r"^holiday\.zip is in none of the known formats"):
+        import_files(studio, project_id, [tmp_path / "holiday.zip"])
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "holiday.zip").read_bytes()[:40])
+    with pytest.raises(InvalidData, match=r"^cut\.zip is in none of the known formats"):
+        import_files(studio, project_id, [tmp_path / "cut.zip"])
     with pytest.raises(InvalidInput, match="does not exist"):
         import_files(studio, project_id, [tmp_path / "absent"])
     with pytest.raises(InvalidInput, match="Unknown format"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,23 @@ def test_the_export_is_named_after_the_project(
     response = client.get(f"projects/{project_id}/coco.json?score_threshold=0.3")
     assert "ngstr" in response.headers["content-disposition"]
     assert [image["file_name"] for image in response.json()["images"]] == ["photo.png"]
+
+
+def test_an_export_is_written_then_fetched_and_reported_in_words(
+    client: TestClient, studio: Studio, image_id: int
+) -> None:
+    project_id = studio.image(image_id).project_id
+    answer = client.post(f"projects/{project_id}/exports?format=yolo&with_images=true").json()
+    assert answer["name"].endswith(".yolo.zip")
+    assert answer["lines"] == ["0 of 0 annotations written; 1 image has none."]
+    assert answer["lossless"]
+    with zipfile.ZipFile(io.BytesIO(client.get(answer["url"]).content)) as archive:
+        assert "images/train/photo.png" in archive.namelist()
+    plain = client.post(f"projects/{project_id}/exports?format=coco").json()
+    assert client.get(plain["url"]).json()["images"][0]["file_name"] == "photo.png"
+    refused = client.post(f"projects/{project_id}/exports?format=../excel")
+    assert (refused.status_code, refused.text[:14]) == (409, "Unknown format")
+    assert client.post("projects/none/exports?format=coco").status_code == 404
 
 
 @pytest.mark.parametrize(
