@@ -70,7 +70,7 @@ class _Category(BaseModel):
 
     def value(self) -> Category:
         supercategory = self.supercategory or Category.supercategory
-        color = _hex_color(self.color) or Category.color
+        color = hex_color(self.color) or Category.color
         return Category(self.id, self.name, color, supercategory, self.isthing)
 
 
@@ -247,7 +247,7 @@ def read_marks(path: Path, images_directory: Path | None = None) -> ReferenceFil
     return ReferenceFile(path, categories, tuple(notes), images)
 
 
-def _hex_color(color: Any) -> str | None:
+def hex_color(color: Any) -> str | None:
     """Read "#rrggbb" and COCO panoptic's [r, g, b]; anything else is no colour."""
     if isinstance(color, list) and len(color) == 3:
         if all(isinstance(part, int) and 0 <= part <= 255 for part in color):

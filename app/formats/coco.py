@@ -25,7 +25,7 @@ from app.project import InvalidData
 from dinov import coco, masks
 from dinov.coco import CocoImage
 from dinov.errors import InvalidPrompt
-from dinov.references import PromptField
+from dinov.references import PromptField, hex_color
 from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
 
 _LARGEST_FILE = 4 << 30
@@ -141,7 +141,7 @@ def read_categories(name: str, rows: list[Any], reader: Reader) -> dict[int | st
             continue
         categories[category.id] = reader.category(
             category.name.strip() or f"category {category.id}",
-            color=category.color if isinstance(category.color, str) else "",
+            color=hex_color(category.color) or "",
             supercategory=(category.supercategory or "").strip() or Category.supercategory,
             is_thing=category.isthing != 0,
         )

@@ -9,11 +9,10 @@ Source: https://cocodataset.org/#format-data, panoptic segmentation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from pydantic import BaseModel, ValidationError
 
 from app.formats.coco import json_files, read_categories
@@ -21,8 +20,9 @@ from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
 from app.formats.label_map import paint, parts_of, read_png
 from app.formats.pictures import Pictures
 from app.project import InvalidData
-from dinov import coco, masks
+from dinov import coco
 from dinov.coco import CocoImage
+from dinov.panoptic import FlatMap, Segment, write_maps
 from dinov.types import Category
 
 _PLACE = Path("annotations/panoptic_default.json")
@@ -31,30 +31,23 @@ _PLACE = Path("annotations/panoptic_default.json")
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write a prepared data set as COCO lays it out: a folder of PNG files beside the JSON."""
     dropped, changed = Tally(), Tally()
-    rows: list[dict[str, Any]] = []
-    for image, group in dataset.by_image():
-        labels = paint(image, group, dropped, changed)
-        file_name = PurePosixPath(image.file_name).with_suffix(".png").as_posix()
-        path = folder / _PLACE.with_suffix("") / file_name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digits = np.stack([labels >> shift & 255 for shift in (0, 8, 16)], axis=-1)
-        PIL.Image.fromarray(digits.astype(np.uint8)).save(path)
-        segments = []
-        for number, rle in parts_of(labels).items():
-            left, top, right, bottom = masks.rle_box_xyxy(rle)
-            segments.append(
-                {
-                    "id": number,
-                    "category_id": group[number - 1].category_id,
-                    "area": masks.rle_area(rle),
-                    "bbox": [left, top, right - left, bottom - top],
-                    "iscrowd": 0,
-                }
-            )
-        rows.append({"image_id": image.id, "file_name": file_name, "segments_info": segments})
     head = coco.build(dataset.images, dataset.categories, [], info=dataset.info).document
-    coco.write(head | {"annotations": rows}, folder / _PLACE)
-    written = sum(len(row["segments_info"]) for row in rows)
+    written = 0
+
+    def maps() -> Iterator[FlatMap]:
+        nonlocal written
+        for image, group in dataset.by_image():
+            numbers = paint(image, group, dropped, changed)
+            areas = np.bincount(numbers.ravel(), minlength=len(group) + 1)[1:].tolist()
+            segments = tuple(
+                Segment(number, one.category_id, area)
+                for number, (one, area) in enumerate(zip(group, areas, strict=True), 1)
+                if area
+            )
+            written += len(segments)
+            yield FlatMap(numbers.astype(np.int32), segments)
+
+    write_maps("panoptic", head, maps(), folder / _PLACE)
     return Written(written, dropped.lines(), changed.lines())
 
 

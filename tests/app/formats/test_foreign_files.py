@@ -219,7 +219,7 @@ def test_a_labelme_mask_beyond_the_image_is_named(tmp_path: Path) -> None:
 def panoptic_folder(folder: Path, *segments: dict[str, Any], number: int = 70_000) -> Path:
     content = {
         "images": [{"id": 5, "file_name": "photo.v1.jpg"}],
-        "categories": [{"id": 1, "name": "sky", "isthing": 0}],
+        "categories": [{"id": 1, "name": "sky", "isthing": 0, "color": [0, 128, 255]}],
         "annotations": [
             {"image_id": 5, "file_name": "photo.v1.png", "segments_info": list(segments)}
         ],
@@ -241,7 +241,8 @@ def test_panoptic_segments_have_large_numbers(tmp_path: Path) -> None:
     reading = panoptic.read(path, Pictures())
     assert [name for name, _ in objects(reading)] == ["sky", "category 9"]
     np.testing.assert_array_equal(objects(reading)[0][1], BLOCK)
-    assert not reading.dataset.categories[0].is_thing
+    sky = reading.dataset.categories[0]
+    assert (sky.is_thing, sky.color) == (False, "#0080ff")
     assert reading.dataset.images[0].file_name == "photo.v1.jpg"
     assert reading.problems == ("segment 3 on photo.v1.jpg: no pixel has its number.",)
     assert len(reading.notes) == 2
