@@ -66,6 +66,16 @@ def _is_available(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
+def device_of_process(device: torch.device, local_rank: int) -> torch.device:
+    """The device of one of several processes on a machine: each its own GPU, or all the CPU."""
+    return torch.device(device.type, local_rank) if device.type == "cuda" else device
+
+
+def collective_backend(device: torch.device) -> str:
+    """What processes that compute on such devices talk through."""
+    return "nccl" if device.type == "cuda" else "gloo"
+
+
 def describe_device(device: torch.device) -> str:
     """A name for people: the GPU's product name, or "CPU"."""
     if device.type == "cuda":

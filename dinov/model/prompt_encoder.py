@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -106,9 +106,17 @@ def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def mean_per_category(embeddings: Tensor, category_index: Tensor, num_categories: int) -> Tensor:
-    """[P, C] embeddings and [P] category numbers to [K, C] means; zeros where there are none."""
+def mean_per_category(
+    embeddings: Tensor,
+    category_index: Tensor,
+    num_categories: int,
+    add_up: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+) -> Tensor:
+    """[P, C] embeddings and [P] category numbers to [K, C] means; zeros where there are none.
+
+    ``add_up`` sums a tensor over processes that hold other prompts of the same categories.
+    """
     total = embeddings.new_zeros(num_categories, embeddings.shape[1])
-    total = total.index_add(0, category_index, embeddings)
-    count = torch.bincount(category_index, minlength=num_categories).clamp(min=1)
-    return total / count[:, None].to(total.dtype)
+    total = add_up(total.index_add(0, category_index, embeddings))
+    count = torch.bincount(category_index, minlength=num_categories).to(total.dtype)
+    return total / add_up(count).clamp(min=1)[:, None]

@@ -25,6 +25,7 @@ from dinov.training.config import (
     fine_tuning,
 )
 from dinov.training.datasets import read_folders
+from dinov.training.distributed import joined
 from dinov.training.samples import Folder
 from dinov.training.trainer import Trainer
 
@@ -99,10 +100,12 @@ def run(args: argparse.Namespace) -> int:
     config = replace(config, seed=args.seed)
     train, val = _data(args)
     config = with_folder_weights(config, args.weights, [folder.name for folder in train])
-    trainer = Trainer(config, train, val, args.output, resolve_device(args.device), args.init)
-    if args.resume:
-        trainer.resume()
-    trainer.run()
+    with joined(resolve_device(args.device)) as processes:
+        device = processes.device
+        trainer = Trainer(config, train, val, args.output, device, args.init, processes)
+        if args.resume:
+            trainer.resume()
+        trainer.run()
     return 0
 
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from dinov.errors import InvalidDataset
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What forward passes compute in; weights and losses are float32 always."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,10 @@ class TrainingConfig:
 
     ``remembered_categories`` of earlier batches are looked for beside those of the batch: a small
     batch shows too few concepts to learn what tells them apart.
+
+    ``data.batch_size`` images make one step, shared out among all processes; each does its share in
+    ``accumulate`` parts one after the other. A part looks for the categories of its own images.
+    ``workers`` make batches ahead.
     """
 
     variant: str
@@ -105,18 +115,26 @@ class TrainingConfig:
     warmup_steps: int = 100
     decay_steps: tuple[int, ...] = ()
     ema_decay: float = 0.999
-    bfloat16: bool = False
+    precision: Precision = "float32"
+    accumulate: int = 1
+    workers: int = 1
     steps: int | None = None
     minutes: float | None = None
     checkpoint_every: int = 100
     validations: int = 6
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise InvalidDataset(f"Precision '{self.precision}' is not one of: {known}.")
+
 
 _PAPER = TrainingConfig(
     variant="swin-t",
     data=DataConfig(batch_size=64, crop_size=1024, scale_range=(0.1, 2.0), max_instances=100),
-    bfloat16=True,
+    precision="bfloat16",
+    workers=8,
     warmup_steps=10,
     decay_steps=(67_778, 105_092),
     steps=168_750,
@@ -145,7 +163,7 @@ PRESETS: dict[str, TrainingConfig] = {
         projection_factor=0.1,
         max_grad_norm=1.0,
         ema_decay=0.995,
-        bfloat16=True,
+        precision="bfloat16",
         minutes=80,
     ),
     # The paper's schedule; its data are COCO and SA-1B.
@@ -164,6 +182,7 @@ def fine_tuning(variant: str) -> TrainingConfig:
         data=replace(recipe.data, batch_size=4, crop_size=min(512, recipe.data.crop_size)),
         learning_rate=recipe.learning_rate / 5,
         decay_steps=(),
+        workers=1,
         warmup_steps=20,
         steps=None,
         minutes=20,

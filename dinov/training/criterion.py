@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +46,8 @@ class Criterion:
     With ``duplicate_iou``, queries whose mask overlaps an instance that much share its label, too:
     which of several equal masks is assigned is chance, and duplicates are suppressed later anyway.
 
+    ``mean_count`` averages the number of instances over processes that train together.
+
     Names: "label", "contrast" if it has a weight, "mask_bce", "mask_dice", "box_l1", "box_giou",
     then "_0" for the last layer or "_{i+1}" for layer i, and "_dn" for the denoising part;
     "concept_bce" and "concept_dice" likewise where a category's own mask was predicted.
@@ -57,6 +59,7 @@ class Criterion:
     mask_points: int
     duplicate_iou: float | None = None
     focal_alpha: float = FOCAL_ALPHA
+    mean_count: Callable[[float], float] = float
 
     def __call__(
         self, prediction: LayeredPrediction, truths: Sequence[Truth], uniform: UniformDraw
@@ -69,12 +72,13 @@ class Criterion:
             uniform: source of random numbers.
         """
         losses: dict[str, Tensor] = {}
+        count = self.count(truths)
         for index, suffix in numbered_layers(len(prediction.layers)):
             layer = prediction.layers[index]
-            for name, loss in self.layer_losses(layer, truths, uniform).items():
+            for name, loss in self.layer_losses(layer, truths, count, uniform).items():
                 losses[name + suffix] = loss
             if prediction.denoise and index > 0:
-                repaired = self.denoise_losses(prediction.denoise[index], truths, uniform)
+                repaired = self.denoise_losses(prediction.denoise[index], truths, count, uniform)
                 for name, loss in repaired.items():
                     losses[f"{name}{suffix}_dn"] = loss
             if prediction.concept_masks:
@@ -110,9 +114,13 @@ class Criterion:
         }
 
     def layer_losses(
-        self, prediction: GenericPrediction, truths: Sequence[Truth], uniform: UniformDraw
+        self,
+        prediction: GenericPrediction,
+        truths: Sequence[Truth],
+        count: float,
+        uniform: UniformDraw,
     ) -> dict[str, Tensor]:
-        """Weighted losses of one layer's generic queries after matching."""
+        """Weighted losses of one layer's generic queries after matching, divided by ``count``."""
         matcher = Matcher(self.weights, self.mask_points)
         boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
         logits = prediction.logits.float()
@@ -120,7 +128,6 @@ class Criterion:
             matcher.match(logits[b], boxes[b].float(), masks[b].float(), truth, uniform)
             for b, truth in enumerate(truths)
         ]
-        count = max(1, sum(len(truth) for truth in truths))
         labelled = assignment
         if self.duplicate_iou is not None:
             labelled = [
@@ -140,9 +147,13 @@ class Criterion:
         return losses | shape_losses(pairs, self.weights, self.mask_points, count, uniform)[0]
 
     def denoise_losses(
-        self, prediction: BoxMaskPrediction, truths: Sequence[Truth], uniform: UniformDraw
+        self,
+        prediction: BoxMaskPrediction,
+        truths: Sequence[Truth],
+        count: float,
+        uniform: UniformDraw,
     ) -> dict[str, Tensor]:
-        """Weighted losses of one layer's denoising queries."""
+        """Weighted losses of one layer's denoising queries, divided by ``count`` and the groups."""
         boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
         largest = max(len(truth) for truth in truths)
         groups = boxes.shape[1] // largest
@@ -151,9 +162,12 @@ class Criterion:
         for truth in truths:
             numbers = torch.arange(len(truth), device=boxes.device)
             assignment.append(((starts + numbers).flatten(), numbers.repeat(groups)))
-        count = groups * sum(len(truth) for truth in truths)
         pairs = gather_pairs(boxes, masks, truths, assignment)
-        return shape_losses(pairs, self.weights, self.mask_points, count, uniform)[0]
+        return shape_losses(pairs, self.weights, self.mask_points, groups * count, uniform)[0]
+
+    def count(self, truths: Sequence[Truth]) -> float:
+        """Number of true instances, the mean over processes, at least one."""
+        return max(1.0, self.mean_count(sum(len(truth) for truth in truths)))
 
 
 def gather_pairs(
@@ -173,7 +187,7 @@ def gather_pairs(
 
 
 def shape_losses(
-    pairs: Pairs, weights: LossWeights, points: int, count: int, uniform: UniformDraw
+    pairs: Pairs, weights: LossWeights, points: int, count: float, uniform: UniformDraw
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Weighted mask and box losses, divided by ``count``; also the dice loss of each pair [M]."""
     bce, dice = mask_losses(pairs.mask_logits, pairs.true_masks, points, uniform)

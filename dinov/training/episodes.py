@@ -39,7 +39,8 @@ class Batch:
         prompt_image: [P] the image of each prompt.
         prompt_category: [P] the category number of each prompt, 0 to K − 1.
         categories: K names.
-        visible: the names of all annotated objects, prompted or not.
+        seen: per image, the category of each instance, prompted or not.
+        known: per image, the names of the categories of which every object is annotated.
         is_generic: whether it serves the generic task; masks without categories do not.
         refer: what the refer task asks about the same images, unless it is left out.
     """
@@ -50,7 +51,8 @@ class Batch:
     prompt_image: Tensor
     prompt_category: Tensor
     categories: tuple[str, ...]
-    visible: frozenset[str]
+    seen: list[tuple[str, ...]]
+    known: list[frozenset[str]]
     is_generic: bool
     refer: ReferBatch | None
 
@@ -58,6 +60,25 @@ class Batch:
     def num_categories(self) -> int:
         """K."""
         return len(self.categories)
+
+    @property
+    def visible(self) -> frozenset[str]:
+        """The names of all annotated objects, prompted or not."""
+        return frozenset(name for names in self.seen for name in names)
+
+    def among(self, categories: Sequence[str]) -> Batch:
+        """The same batch with all its categories, and others, numbered as they stand here."""
+        number = {name: i for i, name in enumerate(categories)}
+        moved = torch.tensor([number[name] for name in self.categories], dtype=torch.long)
+        return replace(
+            self,
+            categories=tuple(categories),
+            prompt_category=moved[self.prompt_category],
+            truths=[
+                replace(truth, labels=_labels(seen, number), known=_flags(known, number))
+                for truth, seen, known in zip(self.truths, self.seen, self.known, strict=True)
+            ],
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +91,7 @@ class _View:
 
 
 class EpisodeSampler:
-    """Draws batches; the same seed and step always give the same batch.
+    """Draws batches; the same seed, step, part and rank always give the same batch.
 
     A batch is filled category by category: a folder by weight, one of its categories, then a few
     photos that show it, from any folder that has a category of that name. The second category
@@ -84,8 +105,9 @@ class EpisodeSampler:
         config: DataConfig,
         seed: int,
         refer: ReferConfig = NO_REFER,
+        rank: int = 0,
     ) -> None:
-        self.config, self.refer, self.seed = config, refer, seed
+        self.config, self.refer, self.seed, self.rank = config, refer, seed, rank
         self._by_category: dict[str, list[Sample]] = defaultdict(list)
         self._counts: list[dict[str, int]] = []
         # Masks without categories are asked for in the refer task only.
@@ -103,10 +125,12 @@ class EpisodeSampler:
         total = self._weights.sum() + self._agnostic_weights.sum()
         self._agnostic_rate = float(self._agnostic_weights.sum() / total)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step."""
-        rng = np.random.default_rng([self.seed, step])
-        is_generic = not self._class_agnostic or rng.random() >= self._agnostic_rate
+    def batch(self, step: int, part: int = 0) -> Batch:
+        """The batch of a step, or of one of its parts."""
+        rng = np.random.default_rng([self.seed, step, part, self.rank])
+        # All processes serve the same tasks at a time.
+        common = np.random.default_rng([self.seed, step, part, 0, 1])
+        is_generic = common.random() >= self._agnostic_rate
         size = self.config.batch_size
         first_views = max(1, size - round(self.refer.second_views * size))
         choose = self._choose if is_generic else self._choose_class_agnostic
@@ -192,7 +216,8 @@ class EpisodeSampler:
             prompt_image=torch.tensor(images, dtype=torch.long),
             prompt_category=torch.tensor(categories, dtype=torch.long),
             categories=tuple(prompted),
-            visible=frozenset(places),
+            seen=[tuple(seen.category for seen in view.objects) for view in views],
+            known=[view.known for view in views],
             is_generic=is_generic,
             refer=draw_refer([view.objects for view in views], size, self.refer, rng)
             if self.refer.weight
@@ -225,11 +250,19 @@ class EpisodeSampler:
             masks[i] = cv2.resize(full, small, interpolation=cv2.INTER_AREA)
             boxes[i] = _box_cxcywh(seen.mask)
         return Truth(
-            labels=torch.tensor([number.get(seen.category, -1) for seen in view.objects]).long(),
+            labels=_labels([seen.category for seen in view.objects], number),
             boxes_cxcywh=torch.from_numpy(boxes),
             masks=torch.from_numpy(masks),
-            known=torch.tensor([name in view.known for name in number], dtype=torch.bool),
+            known=_flags(view.known, number),
         )
+
+
+def _labels(names: Sequence[str], number: dict[str, int]) -> Tensor:
+    return torch.tensor([number.get(name, -1) for name in names], dtype=torch.long)
+
+
+def _flags(known: Collection[str], number: dict[str, int]) -> Tensor:
+    return torch.tensor([name in known for name in number], dtype=torch.bool)
 
 
 def _weight(folder: Folder, config: DataConfig) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,8 @@ class ReferCriterion:
     objects, and their match scores pay: with ``softmax`` by cross-entropy, the mean over objects
     (Swin-T), otherwise by a focal loss (Swin-L).
 
+    ``mean_count`` averages numbers of pairs and objects over processes that train together.
+
     Names: "refer_" and "mask_bce", "mask_dice", "box_l1", "box_giou", "iou" or "match", then "_0"
     for the last layer or "_{i+1}" for layer i.
 
@@ -44,6 +46,7 @@ class ReferCriterion:
     weights: LossWeights
     mask_points: int
     softmax: bool = True
+    mean_count: Callable[[float], float] = float
 
     def __call__(
         self,
@@ -67,12 +70,11 @@ class ReferCriterion:
             matcher.match_points(boxes[b], masks[b], truth, asked[b].covered, uniform)
             for b, truth in enumerate(truths)
         ]
+        count = max(1.0, self.mean_count(sum(len(queries) for queries, _ in assignment)))
         losses: dict[str, Tensor] = {}
         for index, suffix in numbered_layers(len(layers)):
-            terms = self._point_losses(layers[index], truths, assignment, uniform)
-            terms["match"] = self._match_loss(
-                layers[index], truths, asked, _pair_count(assignment), uniform
-            )
+            terms = self._point_losses(layers[index], truths, assignment, count, uniform)
+            terms["match"] = self._match_loss(layers[index], truths, asked, count, uniform)
             losses |= {f"refer_{name}{suffix}": loss for name, loss in terms.items()}
         return losses
 
@@ -81,9 +83,9 @@ class ReferCriterion:
         prediction: ReferPrediction,
         truths: Sequence[Truth],
         assignment: Assignment,
+        count: float,
         uniform: UniformDraw,
     ) -> dict[str, Tensor]:
-        count = _pair_count(assignment)
         pairs = gather_pairs(prediction.boxes_cxcywh, prediction.mask_logits, truths, assignment)
         losses, dice = shape_losses(pairs, self.weights, self.mask_points, count, uniform)
         promised = torch.cat([prediction.ious[b, q] for b, (q, _) in enumerate(assignment)])
@@ -96,7 +98,7 @@ class ReferCriterion:
         prediction: ReferPrediction,
         truths: Sequence[Truth],
         asked: Sequence[ReferTruth],
-        pair_count: int,
+        pair_count: float,
         uniform: UniformDraw,
     ) -> Tensor:
         matcher = Matcher(self.weights, self.mask_points)
@@ -117,8 +119,5 @@ class ReferCriterion:
                 labels[numbers, survivors] = 1
                 total = total + focal_terms(compared, labels).sum()
             objects += len(numbers)
-        return self.weights.match * total / max(1, objects if self.softmax else pair_count)
-
-
-def _pair_count(assignment: Assignment) -> int:
-    return max(1, sum(len(queries) for queries, _ in assignment))
+        count = max(1.0, self.mean_count(objects)) if self.softmax else pair_count
+        return self.weights.match * total / count

@@ -14,6 +14,7 @@ from dinov.model.prompt_encoder import mean_per_category
 from dinov.training.config import TrainingConfig
 from dinov.training.criterion import Criterion
 from dinov.training.denoising import make_denoise_queries
+from dinov.training.distributed import ALONE, Processes
 from dinov.training.episodes import Batch
 from dinov.training.losses import UniformDraw
 from dinov.training.memory import CategoryMemory
@@ -35,13 +36,14 @@ class Tasks:
     ``memory`` holds the categories of earlier batches.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainingConfig, processes: Processes = ALONE) -> None:
+        self.config, self.processes = config, processes
+        points, mean = config.mask_points, processes.mean
         self._generic = Criterion(
-            config.loss, config.mask_points, config.duplicate_iou, config.focal_alpha
+            config.loss, points, config.duplicate_iou, config.focal_alpha, mean
         )
         self.memory = CategoryMemory(config.remembered_categories, VARIANTS[config.variant].width)
-        self._refer = ReferCriterion(config.loss, config.mask_points, config.refer.softmax)
+        self._refer = ReferCriterion(config.loss, points, config.refer.softmax, mean)
 
     def predict(
         self, model: DINOv, pyramid: FeaturePyramid, batch: Batch, uniform: UniformDraw
@@ -86,7 +88,9 @@ class Tasks:
         batch: Batch,
         uniform: UniformDraw,
     ) -> LayeredPrediction:
-        categories = mean_per_category(prompts, batch.prompt_category, batch.num_categories)
+        categories = mean_per_category(
+            prompts, batch.prompt_category, batch.num_categories, self.processes.sum
+        )
         denoise = make_denoise_queries(
             batch.truths,
             queries=self.config.denoise_queries,

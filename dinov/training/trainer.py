@@ -7,10 +7,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -23,10 +22,13 @@ from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
 from dinov.model.lite import LiteBackbone
+from dinov.training.batches import made_ahead
 from dinov.training.config import TrainingConfig
+from dinov.training.distributed import ALONE, Processes
 from dinov.training.ema import WeightAverage
 from dinov.training.episodes import Batch, EpisodeSampler, to_device
 from dinov.training.imagenet import load_imagenet
+from dinov.training.losses import UniformDraw
 from dinov.training.samples import Folder
 from dinov.training.tasks import Tasks
 from dinov.training.validation import Validator
@@ -46,6 +48,10 @@ class Trainer:
     ``last.pt`` holds all that is needed to go on after the step it was written at; batches and
     random numbers depend on seed and step only, so a resumed run repeats an unbroken one.
     ``best.safetensors`` holds the averaged weights with the best validation score.
+
+    Several ``processes`` share the images of each step. Categories are those of all of them, losses
+    are divided by numbers averaged over them, and gradients are averaged: together they do what
+    one process would.
     """
 
     def __init__(
@@ -56,11 +62,13 @@ class Trainer:
         output: Path,
         device: torch.device,
         init: str | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         if config.steps is None and config.minutes is None:
             raise InvalidDataset("A training run needs an end. Give --steps or --minutes.")
         torch.manual_seed(config.seed)
         self.config, self.output, self.device = config, output, device
+        self.processes = processes
         self.model = build_model(VARIANTS[config.variant])
         if isinstance(self.model.backbone, LiteBackbone):
             load_imagenet(self.model.backbone)
@@ -70,8 +78,11 @@ class Trainer:
         self.model.to(device)
         self.optimizer = make_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
-        self.tasks = Tasks(config)
-        self.sampler = EpisodeSampler(train, config.data, config.seed, config.refer)
+        processes.copy_from_first(self.model)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        self.tasks = Tasks(config, processes)
+        share = replace(config.data, batch_size=images_per_part(config, processes.count))
+        self.sampler = EpisodeSampler(train, share, config.seed, config.refer, processes.rank)
         self.validator = Validator(
             train, val, size=config.data.crop_size, episodes=_VALIDATION_EPISODES, seed=config.seed
         )
@@ -88,35 +99,37 @@ class Trainer:
 
     def run(self) -> Path:
         """Train to the end of the budget; returns ``best.safetensors``."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        settings = json.dumps(asdict(self.config), indent=2)
-        (self.output / "config.json").write_text(settings, encoding="utf-8")
+        config = self.config
+        if self.processes.is_first:
+            self.output.mkdir(parents=True, exist_ok=True)
+            settings = json.dumps(asdict(config), indent=2)
+            (self.output / "config.json").write_text(settings, encoding="utf-8")
         started = time.monotonic() - self.elapsed
-        with _prefetched(self.sampler, self.step) as batches:
+        with made_ahead(self.sampler, self.step, config.accumulate, config.workers) as steps:
             while self.progress < 1:
-                losses, norm = self.train_step(to_device(next(batches), self.device))
+                losses, norm = self.train_step(*next(steps))
                 self.step += 1
                 self.average.update(self.step)
-                self.elapsed = time.monotonic() - started
+                # By one clock, so that all processes stop after the same step.
+                self.elapsed = self.processes.from_first(time.monotonic() - started)
                 if self.step % _LOG_EVERY == 0:
                     self._log(losses, norm)
-                if self.step % self.config.checkpoint_every == 0:
+                if self.step % config.checkpoint_every == 0:
                     self.save()
-                if self.progress * self.config.validations >= self.validated + 1:
+                if self.progress * config.validations >= self.validated + 1:
                     self._validate()
-        if self.validated < self.config.validations:
+        if self.validated < config.validations:
             self._validate()
         self.save()
         return self.output / "best.safetensors"
 
-    def train_step(self, batch: Batch) -> tuple[dict[str, Tensor], float]:
-        """One optimiser step; returns the losses and the gradient norm before clipping."""
+    def train_step(self, *parts: Batch) -> tuple[dict[str, Tensor], float]:
+        """One optimiser step with the mean gradient of its parts.
+
+        Returns:
+            The losses of the last part, and the gradient norm before clipping.
+        """
         config = self.config
-        generator = torch.Generator(self.device).manual_seed(config.seed + 7919 * self.step)
-
-        def uniform(shape: tuple[int, ...]) -> Tensor:
-            return torch.rand(shape, generator=generator, device=self.device)
-
         factor = learning_rate_factor(
             self.step, config.warmup_steps, self.progress, config.decay_steps
         )
@@ -125,18 +138,40 @@ class Trainer:
         self.model.train()
         if config.frozen_stages:
             self.model.backbone.eval()  # the statistics of its batch norms stay, too
-        with autocast(self.device, torch.bfloat16 if config.bfloat16 else torch.float32):
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            losses = self._losses(part, number)
+            loss = torch.stack(list(losses.values())).sum() / len(parts)
+            self.scaler.scale(loss).backward()
+        trained = self.average.parameters.values()
+        self.processes.average_gradients(trained)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(trained, config.max_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return losses, float(norm)
+
+    def _losses(self, batch: Batch, part: int) -> dict[str, Tensor]:
+        config, processes = self.config, self.processes
+        names = dict.fromkeys(chain(*processes.gather(batch.categories)))
+        batch = to_device(batch.among(list(names)), self.device)
+        uniform = self._uniform(part * processes.count + processes.rank)
+        with autocast(self.device, getattr(torch, config.precision)):
             pyramid = self.model.encode_image(batch.pixels)
             predictions = self.tasks.predict(self.model, pyramid, batch, uniform)
-        losses = self.tasks.losses(predictions, batch, uniform)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        norm = nn.utils.clip_grad_norm_(self.average.parameters.values(), config.max_grad_norm)
-        self.optimizer.step()
-        return losses, float(norm)
+        return self.tasks.losses(predictions, batch, uniform)
+
+    def _uniform(self, number: int) -> UniformDraw:
+        """Random numbers that depend on seed, step and ``number`` only."""
+        seed = self.config.seed + 7919 * self.step + 104_729 * number
+        generator = torch.Generator(self.device).manual_seed(seed)
+        torch.manual_seed(seed)  # for the layers that a backbone leaves out at random
+        return lambda shape: torch.rand(shape, generator=generator, device=self.device)
 
     def _validate(self) -> None:
         self.validated += 1
+        if not self.processes.is_first:
+            return
         self.model.eval()
         with self.average.applied():
             score = self.validator.score(self.model, self.device)
@@ -159,6 +194,8 @@ class Trainer:
                 save_model(self.model, self.output / "best.safetensors", metadata)
 
     def _log(self, losses: dict[str, Tensor], norm: float) -> None:
+        if not self.processes.is_first:
+            return
         values = {name: float(loss.detach()) for name, loss in sorted(losses.items())}
         total = sum(values.values())
         left = self.elapsed / max(self.progress, 1e-9) - self.elapsed
@@ -177,11 +214,14 @@ class Trainer:
 
     def save(self) -> None:
         """Write ``last.pt``; the file is either the old one or the whole new one."""
+        if not self.processes.is_first:
+            return
         partial = self.output / "last.pt.part"
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "elapsed": self.elapsed,
             "best_iou": self.best_iou,
@@ -205,6 +245,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state.get("scaler", {}))
         except Exception as e:
             raise CheckpointCorrupt(
                 f"Cannot resume from {file} ({e}). Use another --output to start anew."
@@ -222,6 +263,21 @@ def freeze_stages(backbone: nn.Module, count: int) -> None:
         for stage in backbone.stages()[:count]:  # type: ignore[operator]
             for module in stage:
                 module.requires_grad_(False)
+
+
+def images_per_part(config: TrainingConfig, processes: int) -> int:
+    """How many images one process encodes at a time.
+
+    Raises:
+        InvalidDataset: if the images of a step cannot be shared out evenly.
+    """
+    shares = processes * config.accumulate
+    if config.accumulate < 1 or config.data.batch_size % shares:
+        raise InvalidDataset(
+            f"{config.data.batch_size} images per step cannot be shared out among {processes} "
+            f"processes in {config.accumulate} parts each. Set data.batch_size or accumulate."
+        )
+    return config.data.batch_size // shares
 
 
 def initialise(model: DINOv, variant: str, checkpoint: str) -> None:
@@ -273,22 +329,6 @@ def learning_rate_factor(
     if decay_steps:
         return float(warmup * 0.1 ** sum(step >= decay for decay in decay_steps))
     return warmup * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-@contextmanager
-def _prefetched(sampler: EpisodeSampler, first: int) -> Iterator[Iterator[Batch]]:
-    """Batches from step ``first`` on, made one ahead in another thread."""
-
-    def batches(pool: ThreadPoolExecutor) -> Iterator[Batch]:
-        step = first
-        ahead: Future[Batch] = pool.submit(sampler.batch, step)
-        while True:
-            step += 1
-            ready, ahead = ahead, pool.submit(sampler.batch, step)
-            yield ready.result()
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield batches(pool)
 
 
 def _append_row(path: Path, row: dict[str, object]) -> None:

@@ -119,7 +119,8 @@ class TestOpenCriterion:
 
     def test_losses(self, golden: Any, truth: Truth, prediction: GenericPrediction) -> None:
         weights = LossWeights()
-        losses = Criterion(weights, POINTS).layer_losses(prediction, [truth], recorded_uniform)
+        criterion = Criterion(weights, POINTS)
+        losses = criterion.layer_losses(prediction, [truth], len(truth), recorded_uniform)
         for name, loss in losses.items():
             recorded = golden.meta["open/losses_unweighted"][NAMES[name] + "_0"]
             assert float(loss) == pytest.approx(recorded * getattr(weights, name), rel=LOSS)

@@ -149,8 +149,28 @@ def test_the_weight_of_a_task_scales_its_losses(make_trainer: MakeTrainer) -> No
     assert losses[1]["label_0"].item() == pytest.approx(losses[0]["label_0"].item())
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_trains_nearly_the_same(make_trainer: MakeTrainer, precision: str) -> None:
+    full = make_trainer()
+    mixed = make_trainer(config=replace(CONFIG, precision=precision))
+    batch = full.sampler.batch(0)
+    exact, exact_norm = full.train_step(batch)
+    losses, norm = mixed.train_step(batch)
+    for name in ("label_0", "mask_dice_0", "refer_mask_dice_0"):
+        assert losses[name].item() == pytest.approx(exact[name].item(), rel=0.1)
+    # Steps whose gradients are out of range are left out, until the scale fits.
+    for _ in range(16):
+        norm = norm if math.isfinite(norm) else mixed.train_step(batch)[1]
+    assert norm == pytest.approx(exact_norm, rel=0.3)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InvalidDataset, match="bfloat16"):
+        replace(CONFIG, precision="float8")
+
+
 def test_a_frozen_backbone_stays_as_it_is(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(config=replace(CONFIG, frozen_stages=4, bfloat16=True))
+    trainer = make_trainer(config=replace(CONFIG, frozen_stages=4, precision="bfloat16"))
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.train_step(trainer.sampler.batch(0))
     changed = {
