@@ -15,11 +15,23 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from dinov.checkpoints import load_model
 from dinov.config import VARIANTS
-from dinov.device import DEVICE_HELP
-from dinov.images import read_rgb
+from dinov.device import (
+    DEVICE_HELP,
+    PRECISIONS,
+    describe_device,
+    device_peak_bytes,
+    lower_weights,
+    resolve_device,
+    resolve_precision,
+)
+from dinov.images import ImageTransform, read_rgb
+from dinov.masks import rasterise
 from dinov.model.build import build_model
+from dinov.model.dinov import DINOv
 from dinov.predictor import Predictor
+from dinov.stages import Way, Workload, compare_stages, measure_stages
 from dinov.types import Image, Prompt, PromptType, Reference
 
 _P = ParamSpec("_P")
@@ -37,6 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, help="photo to use; a synthetic one by default")
     parser.add_argument("--input-size", type=int, help="side in pixels; the checkpoint's own")
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
+    parser.add_argument(
+        "--precision",
+        choices=sorted(PRECISIONS),
+        default="float32",
+        help="what the model computes in (default: float32)",
+    )
+    parser.add_argument("--stages", action="store_true", help="time the model stage by stage")
+    parser.add_argument(
+        "--compare",
+        choices=["grid_sample"],
+        help="with the stages: how many times faster they are than a plain float32 implementation",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=4, help="with the stages: so many targets in a batch"
+    )
     parser.add_argument("--runs", type=int, default=5, help="the median of so many is reported")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -44,8 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the report."""
     image = synthetic_photo() if args.image is None else read_rgb(args.image)
-    report = measure(_predictor(args), image, runs=args.runs)
-    sys.stdout.write(json.dumps(report, indent=2) if args.json else as_table(report))
+    if args.stages or args.compare:
+        report, table = stage_report(args, image), stage_table
+    else:
+        report, table = measure(_predictor(args), image, runs=args.runs), as_table
+    sys.stdout.write(json.dumps(report, indent=2) if args.json else table(report))
     sys.stdout.write("\n")
     return 0
 
@@ -85,8 +115,70 @@ def measure(predictor: Predictor, image: Image, *, runs: int = 5) -> dict[str, A
         "seconds": medians,
         "targets_per_second": round(1 / medians["first_target"], 2),
         "instances_in_last_target": found,
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": _peak_mib(predictor.device),
     }
+
+
+def stage_report(args: argparse.Namespace, image: Image) -> dict[str, Any]:
+    """Time the model alone, stage by stage, on one image.
+
+    Memory is read before anything is compared, since the plain implementation takes more.
+    """
+    device, dtype = resolve_device(args.device), resolve_precision(args.precision)
+    model, variant = _model(args)
+    config = VARIANTS[variant]
+    size_hw = (image.shape[0], image.shape[1])
+    transform = ImageTransform.fit(
+        size_hw, args.input_size or config.input_size, resize=config.resize
+    )
+    mask = transform.apply_mask(rasterise(_marked(image, 0).prompts[0], size_hw))
+    pixels = torch.from_numpy(transform.apply_image(image))[None]
+    work = Workload(pixels.to(device), torch.from_numpy(mask)[None].to(device), transform)
+    model = model.to(device).eval()
+    lower_weights(model, dtype)
+    way = Way(model, device, dtype)
+    seconds, costs = measure_stages(way, work, runs=args.runs, batch_size=args.batch_size)
+    encode = seconds["backbone"] + seconds["pixel_decoder"]
+    report = {
+        "variant": variant,
+        "device": describe_device(device),
+        "precision": args.precision,
+        "threads": torch.get_num_threads(),
+        "padded_hw": list(transform.padded_hw),
+        "runs": args.runs,
+        "peak_mib": _peak_mib(device),
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "changed_prompt_share": round(
+            seconds["changed_prompt"] / (encode + seconds["generic_decode"]), 4
+        ),
+        "cost_seconds": {name: round(value, 5) for name, value in costs.items()},
+        "images_per_second_in_a_batch": round(1 / costs["one_more_target_in_a_batch"], 2),
+        "batch_size": args.batch_size,
+    }
+    if args.compare:
+        exact = model if dtype is torch.float32 else _model(args)[0].to(device).eval()
+        ratios = compare_stages(way, Way(exact, device, plain=True), work, runs=args.runs)
+        report["times_faster"] = {name: round(value, 2) for name, value in ratios.items()}
+    return report
+
+
+def stage_table(report: dict[str, Any]) -> str:
+    """The stage report for people."""
+    height, width = report["padded_hw"]
+    faster = report.get("times_faster", {})
+    lines = [
+        f"{report['variant']} on {report['device']} in {report['precision']}, "
+        f"{report['threads']} threads, input {width}x{height}, median of {report['runs']} runs"
+    ]
+    for name, seconds in report["seconds"].items():
+        ratio = f"{faster[name]:8.2f} x" if name in faster else ""
+        lines.append(f"  {name.replace('_', ' '):28}{seconds:10.4f} s{ratio}")
+    for name, seconds in report["cost_seconds"].items():
+        lines.append(f"  {name.replace('_', ' '):28}{seconds:10.4f} s")
+    if faster:
+        lines.append(f"  encoding is {faster['encode']:.2f} times as fast as plain float32")
+    lines.append(f"  peak memory {report['peak_mib']} MiB")
+    return "\n".join(lines)
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -120,19 +212,38 @@ def synthetic_photo(height: int = 480, width: int = 640) -> Image:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
+def _model(args: argparse.Namespace) -> tuple[DINOv, str]:
+    if args.variant is None:
+        loaded = load_model(args.checkpoint)
+        return loaded.model, loaded.variant
+    torch.manual_seed(0)
+    return build_model(VARIANTS[args.variant]), args.variant
+
+
 def _predictor(args: argparse.Namespace) -> Predictor:
     if args.variant is None:
         return Predictor.from_checkpoint(
-            args.checkpoint, device=args.device, input_size=args.input_size
+            args.checkpoint,
+            device=args.device,
+            precision=args.precision,
+            input_size=args.input_size,
         )
-    torch.manual_seed(0)
     return Predictor(
-        build_model(VARIANTS[args.variant]),
+        _model(args)[0],
         variant=args.variant,
         checkpoint_hash="random",
         device=args.device,
+        precision=args.precision,
         input_size=args.input_size,
     )
+
+
+def _peak_mib(device: torch.device) -> int:
+    """Most memory so far: of the GPU if it has its own, or else of the process."""
+    on_device = device_peak_bytes(device)
+    if on_device is not None:
+        return round(on_device / 2**20)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def _unseen(image: Image, number: int) -> Image:

@@ -94,6 +94,19 @@ def lower_weights(model: nn.Module, dtype: torch.dtype) -> None:
                 parameter.data = parameter.data.to(dtype)
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until everything that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def device_peak_bytes(device: torch.device) -> int | None:
+    """Most memory that tensors held on a GPU of its own memory so far; None elsewhere."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Mixed precision on ``device`` in ``dtype``; does nothing for float32."""
     if dtype is torch.float32:

@@ -64,7 +64,7 @@ LAYERS = (
     ("app.project", "app.settings"),
     ("dinov.__main__", "dinov.cli"),
     ("dinov.benchmark", "dinov.evaluation", "dinov.track_command"),
-    ("dinov.training",),
+    ("dinov.stages", "dinov.training"),
     ("dinov.bank", "dinov.embed", "dinov.leave_one_out", "dinov.tracker"),
     ("dinov.predictor",),
     ("dinov.tiles",),

@@ -28,3 +28,17 @@ def test_json_report(capsys: pytest.CaptureFixture[str]) -> None:
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     assert "changed prompt, seen images" in capsys.readouterr().out
+
+
+def test_stages_beside_the_plain_implementation(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--compare", "grid_sample", "--input-size", "64", "--batch-size", "2")
+    assert run("--json", *options, "--precision", "bfloat16") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"backbone", "changed_prompt", "refer_decode"} < set(report["seconds"])
+    assert set(report["times_faster"]) == {*report["seconds"], "encode"}
+    assert all(ratio > 0 for ratio in report["times_faster"].values())
+    assert report["peak_mib"] > 0
+    assert run(*options) == 0
+    table = capsys.readouterr().out
+    assert "refer decode" in table
+    assert "times as fast as plain float32" in table

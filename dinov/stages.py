@@ -1,0 +1,172 @@
+"""The model's time stage by stage, beside a plain implementation of the same maths."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from dinov.device import autocast, synchronise
+from dinov.images import ImageTransform
+from dinov.model.dinov import DINOv, FeaturePyramid
+from dinov.model.heads import masks_of
+from dinov.model.queries import attention_allowed, point_grid
+from dinov.postprocess import to_instances
+
+GRID = 20
+SHOWN_MASKS = 50
+"""So many proposals still need a mask after they were compared; a crowded photo has as many."""
+MANY = 16
+"""The cost of one more prompt or category is that of so many more, divided."""
+
+_T = TypeVar("_T")
+Stages = Mapping[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One target with one prompt drawn on it."""
+
+    pixels: Tensor  # [1, 3, H, W], normalised and padded
+    prompt_mask: Tensor  # [1, H, W] bool
+    transform: ImageTransform
+
+
+@dataclass(frozen=True)
+class Way:
+    """A model, and how it is run.
+
+    ``plain`` runs what training runs: whole tensors, ``grid_sample``, and in the refer task all
+    queries under one attention mask and a mask of every proposal. No gradient is recorded.
+    """
+
+    model: DINOv
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    plain: bool = False
+
+    def run(self, step: Callable[[], _T]) -> _T:
+        """Run a step this way, and wait for the device."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.enable_grad() if self.plain else torch.no_grad())
+            stack.enter_context(autocast(self.device, self.dtype))
+            result = step()
+        synchronise(self.device)
+        return result
+
+
+def stages_of(way: Way, work: Workload) -> Stages:
+    """The stages by name, each ready to run on what those before it give."""
+    model = way.model.requires_grad_(False)
+    features = way.run(lambda: model.backbone(work.pixels))
+    pyramid = way.run(lambda: model.pixel_decoder(features))
+    prompt = way.run(lambda: model.encode_prompts(pyramid, work.prompt_mask))
+    shown = way.run(lambda: model.decode_generic(pyramid, prompt)).mask_logits[0, :SHOWN_MASKS]
+    probabilities = torch.ones(len(shown), 1, device=way.device)
+    refer = refer_plainly if way.plain else refer_fast
+    return {
+        "backbone": lambda: model.backbone(work.pixels),
+        "pixel_decoder": lambda: model.pixel_decoder(features),
+        "prompt": lambda: model.encode_prompts(pyramid, work.prompt_mask),
+        "generic_decode": lambda: model.decode_generic(pyramid, prompt),
+        "changed_prompt": lambda: model.decode_categories(pyramid, prompt),
+        "refer_decode": lambda: refer(model, pyramid, prompt),
+        "post_processing": lambda: to_instances(
+            probabilities, shown.float(), [1], work.transform, score_thresholds=[0.0]
+        ),
+    }
+
+
+def further_of(way: Way, work: Workload, batch_size: int) -> Stages:
+    """More of everything: prompts, categories, and targets in a batch."""
+    model = way.model
+    pyramid = way.run(lambda: model.encode_image(work.pixels))
+    prompt = way.run(lambda: model.encode_prompts(pyramid, work.prompt_mask))
+    masks = work.prompt_mask.expand(1 + MANY, -1, -1)
+    pixels = work.pixels.expand(batch_size, -1, -1, -1).contiguous()
+    return {
+        "prompts": lambda: model.encode_prompts(pyramid, masks),
+        "categories": lambda: model.decode_categories(pyramid, prompt.expand(1 + MANY, -1)),
+        "batch": lambda: model.decode_proposals(model.encode_image(pixels)),
+    }
+
+
+def refer_fast(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor) -> Tensor:
+    """Compare prompts with a grid of points; masks of the best proposals only."""
+    points = model.decode_points(pyramid, grid=GRID)
+    scores = model.decode_prompts(pyramid, prompts) @ points.vectors.mT
+    best = points.ious[0].topk(min(SHOWN_MASKS, points.ious.shape[1])).indices
+    masks_of(points.mask_vectors[:, best], pyramid.mask_features)
+    return scores
+
+
+def refer_plainly(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor) -> Tensor:
+    """The same scores from one decode of all queries, who see each other through a mask."""
+    batch = len(pyramid.mask_features)
+    boxes = point_grid(GRID, pyramid.padded_size_hw, prompts.device).expand(batch, -1, -1)
+    groups = [model.queries.points(boxes), model.queries.content(prompts, batch)]
+    vectors = torch.cat([group.vectors for group in groups], dim=1)
+    box_logits = torch.cat([group.box_logits for group in groups], dim=1)
+    allowed = attention_allowed(groups, content_independent=True)
+    z = model.decoder.norm(model.decoder(vectors, box_logits, allowed, pyramid.levels)[-1].vectors)
+    points, content = z.split([boxes.shape[1] * model.queries.granularities, len(prompts)], dim=1)
+    model.heads.masks(points, pyramid.mask_features)
+    return model.heads.refer_vectors(content) @ model.heads.refer_vectors(points).mT
+
+
+def measure_stages(
+    way: Way, work: Workload, *, runs: int, batch_size: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds of every stage, and what one more prompt, category and image cost."""
+    seconds = _medians(_alternately({"": (way, stages_of(way, work))}, runs)[""])
+    more = _medians(_alternately({"": (way, further_of(way, work, batch_size))}, runs)[""])
+    costs = {
+        "one_more_prompt": (more["prompts"] - seconds["prompt"]) / MANY,
+        "one_more_category": (more["categories"] - seconds["changed_prompt"]) / MANY,
+        "one_more_target_in_a_batch": more["batch"] / batch_size,
+    }
+    return seconds, costs
+
+
+def compare_stages(way: Way, plain: Way, work: Workload, *, runs: int) -> dict[str, float]:
+    """How many times faster than the plain way each stage is, both measured in turns.
+
+    "encode" is the backbone and the pixel decoder together.
+    """
+    taken = _alternately({w: (w, stages_of(w, work)) for w in (way, plain)}, runs)
+    for times in taken.values():
+        both = zip(times["backbone"], times["pixel_decoder"], strict=True)
+        times["encode"] = [sum(pair) for pair in both]
+    return {
+        name: statistics.median(b / a for a, b in zip(times, taken[plain][name], strict=True))
+        for name, times in taken[way].items()
+    }
+
+
+_K = TypeVar("_K")
+
+
+def _alternately(
+    ways: Mapping[_K, tuple[Way, Stages]], runs: int
+) -> dict[_K, dict[str, list[float]]]:
+    taken: dict[_K, dict[str, list[float]]] = {
+        key: {name: [] for name in stages} for key, (_, stages) in ways.items()
+    }
+    for i in range(runs + 1):
+        for name in next(iter(taken.values())):
+            for key, (way, stages) in ways.items():
+                start = time.perf_counter()
+                way.run(stages[name])
+                if i > 0:  # the first run warms up
+                    taken[key][name].append(time.perf_counter() - start)
+    return taken
+
+
+def _medians(taken: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(times) for name, times in taken.items()}
