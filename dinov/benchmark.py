@@ -19,7 +19,6 @@ from dinov.checkpoints import load_model
 from dinov.config import VARIANTS
 from dinov.device import (
     DEVICE_HELP,
-    PRECISIONS,
     describe_device,
     device_peak_bytes,
     lower_weights,
@@ -30,6 +29,7 @@ from dinov.images import ImageTransform, read_rgb
 from dinov.masks import rasterise
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
+from dinov.options import PRECISIONS
 from dinov.predictor import Predictor
 from dinov.stages import Way, Workload, compare_stages, measure_stages
 from dinov.types import Image, Prompt, PromptType, Reference
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
     parser.add_argument(
         "--precision",
-        choices=sorted(PRECISIONS),
+        choices=PRECISIONS,
         default="float32",
         help="what the model computes in (default: float32)",
     )

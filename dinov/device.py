@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from dinov.errors import DeviceUnavailable
+from dinov.options import PRECISIONS
 
 DEVICE_HELP = "auto (the best there is), cpu, cuda, cuda:N or mps"
 """For the help of a command's ``--device`` option."""
@@ -39,23 +40,16 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-"""What a model can compute in, by name. The lower ones are faster where hardware knows them."""
-
-
 def resolve_precision(name: str) -> torch.dtype:
     """Turn the name of a precision into a type.
 
     Raises:
-        DeviceUnavailable: if it is none of ``PRECISIONS``.
+        DeviceUnavailable: if it is none of ``options.PRECISIONS``.
     """
     if name not in PRECISIONS:
         raise DeviceUnavailable(f"Unknown precision '{name}'. Use {', '.join(PRECISIONS)}.")
-    return PRECISIONS[name]
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def _is_available(device: torch.device) -> bool:

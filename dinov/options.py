@@ -1,8 +1,11 @@
-"""What can be chosen when instances are made of a model's proposals. Needs no torch."""
+"""What can be chosen when a model is run and instances are made of proposals. Needs no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""What a model can compute in. The lower ones are faster where the hardware knows them."""
 
 MAX_EXAMPLES = 16
 """A category is the mean of at most so many embeddings, as in the paper's evaluation."""

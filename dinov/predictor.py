@@ -115,7 +115,7 @@ class Predictor:
         Args:
             checkpoint: "lite", "swin-t", "swin-l" or the path of a file.
             device: see ``device.resolve_device``.
-            precision: a key of ``device.PRECISIONS``.
+            precision: one of ``options.PRECISIONS``.
             input_size: side in pixels to which images are resized; the checkpoint's own by default.
             cache_bytes: memory for features of images seen before.
 
