@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -288,6 +288,9 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     }
     if by_id:
         info["score_threshold_by_category"] = str(thresholds)
+    if arguments.task == "generic":
+        info |= asdict(options)
+        info |= {name: getattr(arguments, name) for name in ("max_examples", "seed", "tile")}
     _write_result(arguments, prompts, findings, info)
     return STOPPED_BY_USER if findings.stopped else int(bool(findings.problems))
 

@@ -10,6 +10,9 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 MAX_EXAMPLES = 16
 """A category is the mean of at most so many embeddings, as in the paper's evaluation."""
 
+MIN_TILE = 64
+"""Side in pixels of the smallest parts in which a large image is searched."""
+
 
 @dataclass(frozen=True)
 class InstanceOptions:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dinov.arguments import at_least, share
 from dinov.errors import InvalidReferences
-from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
+from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, MIN_TILE, InstanceOptions
 from dinov.types import Category
 
 
@@ -60,6 +60,8 @@ def add_found_arguments(parser: argparse.ArgumentParser) -> None:
         help="lowest score to report, 0 to 1; NAME=X for one category (default: the checkpoint's; "
         "for refer 0, the best candidate whatever its score)",
     )
+    # In the refer task an object is found at most once: there is nothing to tell apart.
+    add = parser.add_argument_group("what counts as found in the generic task").add_argument
     add(
         "--nms-threshold",
         type=share,
@@ -100,7 +102,7 @@ def add_found_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=at_least(0), default=0, help="of that draw (default: %(default)s)")
     add(
         "--tile",
-        type=at_least(1),
+        type=at_least(MIN_TILE),
         metavar="N",
         help="for large images: look for small objects in overlapping squares of N pixels, too",
     )

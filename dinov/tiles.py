@@ -27,14 +27,12 @@ from dinov.masks import (
     rle_box_xyxy,
     unite_rles,
 )
-from dinov.options import InstanceOptions
+from dinov.options import MIN_TILE, InstanceOptions
 from dinov.overlaps import one_per_object, rle_overlaps
 from dinov.types import Image, Instance, Segmentation, SizeHW
 
 OVERLAP_SHARE = 0.25
 """Of a tile's side; neighbours share at least so much."""
-
-MIN_TILE = 64
 
 _MARGIN_SHARE = 0.02
 """Of a tile's side: masks that come nearer to a seam are cut by it, since edges are not exact."""

@@ -188,7 +188,10 @@ def test_what_is_found_can_be_tuned(segment: Run, bank: Path, folder: Path) -> N
     assert segment(*found, "--max-instances", 2) == 0
     assert len(result(folder)["annotations"]) == 2
     assert segment(*found, "--tile", 64, "--max-examples", 1, "--speck-share", 0) == 0
-    for wrong in (("--tile", 0), ("--nms-threshold", 2), ("--max-examples", 0)):
+    info = result(folder)["info"]
+    assert (info["tile"], info["max_examples"], info["speck_share"]) == (64, 1, 0)
+    assert (info["nms_threshold"], info["containment_threshold"]) == (0.5, 0.8)
+    for wrong in (("--tile", 63), ("--nms-threshold", 2), ("--max-examples", 0)):
         with pytest.raises(SystemExit, match="2"):
             segment(*found, *wrong)
 
