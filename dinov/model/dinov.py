@@ -191,11 +191,11 @@ class DINOv(nn.Module):
         category_embeddings: Tensor,
         denoise: DenoiseQueries | None = None,
         *,
-        concept_masks: int = 0,
+        concept_masks: bool = False,
     ) -> LayeredPrediction:
         """As ``decode_generic``, of every decoder layer, with denoising queries for training.
 
-        ``concept_masks`` asks for the masks that the first so many categories predict themselves.
+        ``concept_masks`` asks for the one mask that each category's own query predicts, too.
         """
         return self._generic(
             pyramid, category_embeddings, denoise, last_only=False, concept_masks=concept_masks
@@ -271,7 +271,7 @@ class DINOv(nn.Module):
         denoise: DenoiseQueries | None,
         *,
         last_only: bool,
-        concept_masks: int = 0,
+        concept_masks: bool = False,
     ) -> LayeredPrediction:
         batch = len(pyramid.mask_features)
         generic = self.queries.generic(batch)
@@ -293,8 +293,7 @@ class DINOv(nn.Module):
             if denoise is not None:
                 denoised.append(BoxMaskPrediction(boxes[:, :first], masks[:, :first]))
             if concept_masks:
-                own = z[:, last : last + concept_masks]
-                concepts.append(self.heads.masks(own, pyramid.mask_features))
+                concepts.append(self.heads.masks(z[:, last:], pyramid.mask_features))
         return LayeredPrediction(tuple(layers), tuple(denoised), tuple(concepts))
 
     def _decode_content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:

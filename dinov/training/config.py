@@ -148,7 +148,7 @@ PRESETS: dict[str, TrainingConfig] = {
         variant="lite",
         data=DataConfig(crop_size=256),
         # The focal loss alone hardly sees a wrong category before objects are scored high.
-        loss=LossWeights(contrast=4.0, concept=1.0),
+        loss=LossWeights(label=2.0, contrast=2.0, concept=2.0),
         refer=ReferConfig(points=8, prompt_types=("mask", "box", "scribble", "point")),
         mask_points=1024,
         # Queries learn one by one who answers for an object only in runs far longer than this.

@@ -92,25 +92,26 @@ class Criterion:
     ) -> dict[str, Tensor]:
         """Weighted losses of the masks [B, K, h, w] that categories predict of all their objects.
 
-        Only where a category is known to be annotated; where it has no objects the mask is empty,
-        and dice says nothing. Means over images and categories.
+        Only where a category is known to be annotated. Where it has no objects the mask should be
+        empty: its strongest logits pay, as many as there are points for other masks, over 4. Means
+        over the masks with objects and over those without.
         """
-        known = torch.stack([truth.known[: masks.shape[1]] for truth in truths])
-        images, numbers = known.nonzero(as_tuple=True)
-        pairs = list(zip(images.tolist(), numbers.tolist(), strict=True))
-        if not pairs:
-            return {"concept_bce": masks.sum() * 0, "concept_dice": masks.sum() * 0}
-        true_masks = torch.stack([union_of(truths[b], k) for b, k in pairs])
-        present = true_masks.flatten(1).any(1)
-        chosen = masks[images, numbers].float()
-        bce, dice = mask_losses(chosen, true_masks, self.mask_points, uniform)
+        present = torch.stack([truth.has_objects() for truth in truths])
+        absent = torch.stack([truth.known for truth in truths]) & ~present
+        bce = dice = empty = masks.sum() * 0
+        if present.any():
+            pairs = present.nonzero().tolist()
+            unions = torch.stack([truths[b].union_of(k) for b, k in pairs])
+            terms = mask_losses(masks[present].float(), unions, self.mask_points, uniform)
+            bce, dice = (term.mean() for term in terms)
+        if absent.any():
+            logits = masks[absent].float().flatten(1)
+            strongest = logits.topk(min(self.mask_points // 4, logits.shape[1]), dim=1).values
+            empty = F.softplus(strongest).mean()
         weights = self.weights
         return {
-            "concept_bce": weights.concept * weights.mask_bce * bce.mean(),
-            "concept_dice": weights.concept
-            * weights.mask_dice
-            * (dice * present).sum()
-            / max(1, int(present.sum())),
+            "concept_bce": weights.concept * weights.mask_bce * (bce + empty),
+            "concept_dice": weights.concept * weights.mask_dice * dice,
         }
 
     def layer_losses(
@@ -207,12 +208,6 @@ def numbered_layers(count: int) -> list[tuple[int, str]]:
     The last layer comes first, so that it draws the same random numbers at any depth.
     """
     return [(count - 1, "_0"), *((index, f"_{index + 1}") for index in range(count - 1))]
-
-
-def union_of(truth: Truth, category: int) -> Tensor:
-    """[H, W] of all instances of a category together, zeros if there are none."""
-    own = truth.masks[truth.labels == category]
-    return own.amax(0) if len(own) else truth.masks.new_zeros(truth.masks.shape[1:])
 
 
 def with_duplicates(

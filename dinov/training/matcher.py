@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,9 +40,21 @@ class Truth:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def with_unknown(self, count: int) -> Truth:
-        """The same beside ``count`` more categories of which nothing is known in this image."""
-        return replace(self, known=torch.cat([self.known, self.known.new_zeros(count)]))
+    def has_objects(self) -> Tensor:
+        """[K] bool: is there an instance of the category, and all of them are annotated?"""
+        present = torch.zeros_like(self.known)
+        present[self.labels[self.labels >= 0]] = True
+        return present & self.known
+
+    def union_of(self, category: int) -> Tensor:
+        """[H, W] of all instances of a category that has some."""
+        return self.masks[self.labels == category].amax(0)
+
+    def with_absent(self, known: Sequence[bool]) -> Truth:
+        """The same beside more categories, which have no objects here where they are ``known``."""
+        return replace(
+            self, known=torch.cat([self.known, self.known.new_tensor(known, dtype=torch.bool)])
+        )
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,13 @@ class CategoryMemory:
         for name, embedding in zip(names, embeddings.detach().float(), strict=True):
             self.embeddings[name] = embedding.clone()
 
-    def draw(self, exclude: Collection[str], uniform: UniformDraw) -> Tensor:
-        """[R, C] embeddings of at most ``drawn`` random categories that are not in ``exclude``."""
+    def draw(
+        self, exclude: Collection[str], uniform: UniformDraw
+    ) -> tuple[tuple[str, ...], Tensor]:
+        """Names and [R, C] embeddings of at most ``drawn`` random categories not in ``exclude``."""
         names = sorted(set(self.embeddings) - set(exclude))
         order = uniform((len(names),)).argsort()[: self.drawn].tolist() if self.drawn else []
-        if not order:
-            return torch.zeros(0, self.dim)
-        return torch.stack([self.embeddings[names[i]] for i in order])
+        chosen = tuple(names[i] for i in order)
+        if not chosen:
+            return (), torch.zeros(0, self.dim)
+        return chosen, torch.stack([self.embeddings[name] for name in chosen])

@@ -24,9 +24,13 @@ from dinov.training.refer_episodes import ReferBatch
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model answers; a task that is left out has no answer."""
+    """What the model answers; a task that is left out has no answer.
+
+    ``remembered`` are the categories of earlier batches that were looked for, too.
+    """
 
     generic: LayeredPrediction | None
+    remembered: tuple[str, ...]
     refer: tuple[ReferPrediction, ...]
 
 
@@ -56,12 +60,14 @@ class Tasks:
         prompts = model.encode_prompts(pyramid, torch.cat(masks), torch.cat(images))
         first = len(batch.prompt_masks)
         generic, refer = None, tuple[ReferPrediction, ...]()
+        remembered: tuple[str, ...] = ()
         if self.config.generic_weight and batch.is_generic:
-            generic = self._predict_generic(model, pyramid, prompts[:first], batch, uniform)
+            remembered, others = self.memory.draw(batch.visible, uniform)
+            generic = self._predict_generic(model, pyramid, prompts[:first], others, batch, uniform)
         if batch.refer is not None:
             wanted = _per_image(prompts[first:], batch.refer)
             refer = model.decode_refer_layers(pyramid, wanted, batch.refer.points_cxcywh)
-        return Predictions(generic, refer)
+        return Predictions(generic, remembered, refer)
 
     def losses(
         self, predictions: Predictions, batch: Batch, uniform: UniformDraw
@@ -70,8 +76,10 @@ class Tasks:
         losses: dict[str, Tensor] = {}
         if predictions.generic is not None:
             weight = self.config.generic_weight
-            remembered = predictions.generic.layers[0].logits.shape[-1] - batch.num_categories
-            truths = [truth.with_unknown(remembered) for truth in batch.truths]
+            truths = [
+                truth.with_absent([name in known for name in predictions.remembered])
+                for truth, known in zip(batch.truths, batch.known, strict=True)
+            ]
             terms = self._generic(predictions.generic, truths, uniform)
             losses |= {name: weight * loss for name, loss in terms.items()}
         if batch.refer is not None:
@@ -85,6 +93,7 @@ class Tasks:
         model: DINOv,
         pyramid: FeaturePyramid,
         prompts: Tensor,
+        others: Tensor,
         batch: Batch,
         uniform: UniformDraw,
     ) -> LayeredPrediction:
@@ -97,13 +106,12 @@ class Tasks:
             noise=self.config.denoise_noise,
             uniform=uniform,
         )
-        others = self.memory.draw(batch.visible, uniform).to(categories)
         self.memory.remember(batch.categories, categories)
         return model.decode_generic_layers(
             pyramid,
-            torch.cat([categories, others]),
+            torch.cat([categories, others.to(categories)]),
             denoise,
-            concept_masks=batch.num_categories if self.config.loss.concept else 0,
+            concept_masks=self.config.loss.concept > 0,
         )
 
 
