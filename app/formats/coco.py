@@ -11,7 +11,6 @@ document itself is built by ``dinov.coco``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
+from app.formats.documents import Document, has_segments, json_objects, read_each
 from app.formats.pictures import Pictures
-from app.project import InvalidData
 from dinov import coco, masks
 from dinov.coco import CocoImage
 from dinov.errors import InvalidPrompt
 from dinov.references import PromptField, hex_color
 from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
-
-_LARGEST_FILE = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -104,30 +101,16 @@ def read(path: Path, pictures: Pictures) -> Reading:
     Raises:
         InvalidData: if there is none.
     """
-    reader = Reader()
-    found = False
-    for file, document in _documents(path):
-        found = True
+
+    def read_one(file: Path, document: dict[str, Any], reader: Reader) -> None:
         _read_document(file.name, document, pictures, reader)
-    if not found:
-        raise InvalidData(
-            f"{path.name} holds no COCO instances JSON: 'images', 'categories' and 'annotations'. "
-            "A results file alone says too little; import the document it belongs to."
-        )
-    return reader.reading()
 
-
-def json_files(path: Path) -> Iterator[tuple[Path, Any]]:
-    """Yield the file, or the files below the folder, that are JSON, with what they hold."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
-    for file in files:
-        if file.name.startswith(".") or file.stat().st_size > _LARGEST_FILE:
-            continue
-        try:
-            yield file, json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError):
-            if path == file and path.suffix.lower() == ".json":
-                raise InvalidData(f"{path.name} is damaged: it is not JSON.") from None
+    return read_each(
+        _documents(path),
+        read_one,
+        f"{path.name} holds no COCO instances JSON: 'images', 'categories' and 'annotations'. "
+        "A results file alone says too little; import the document it belongs to.",
+    )
 
 
 def read_categories(name: str, rows: list[Any], reader: Reader) -> dict[int | str, Category]:
@@ -148,16 +131,11 @@ def read_categories(name: str, rows: list[Any], reader: Reader) -> dict[int | st
     return categories
 
 
-def _documents(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for file, content in json_files(path):
-        if (
-            isinstance(content, dict)
-            and isinstance(content.get("images"), list)
-            and isinstance(content.get("annotations"), list)
-            and not any(
-                isinstance(row, dict) and "segments_info" in row for row in content["annotations"]
-            )
-        ):
+def _documents(path: Path) -> Iterator[Document]:
+    for file, content in json_objects(path):
+        rows = content.get("annotations")
+        has_lists = isinstance(rows, list) and isinstance(content.get("images"), list)
+        if has_lists and not has_segments(rows):
             yield file, content
 
 

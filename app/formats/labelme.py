@@ -21,10 +21,9 @@ import numpy as np
 import PIL.Image
 from pydantic import BaseModel, ValidationError
 
-from app.formats.coco import json_files
 from app.formats.dataset import Dataset, Reader, Reading, Written, mask_box_xyxy
+from app.formats.documents import Document, json_objects, read_each
 from app.formats.pictures import Pictures
-from app.project import InvalidData
 from dinov import coco, masks
 from dinov.coco import CocoAnnotation, CocoImage
 from dinov.errors import InvalidPrompt
@@ -65,14 +64,15 @@ def read(path: Path, pictures: Pictures) -> Reading:
     Raises:
         InvalidData: if there is none.
     """
-    reader = Reader()
-    found = False
-    for file, document in _documents(path):
-        found = True
+
+    def read_one(file: Path, document: dict[str, Any], reader: Reader) -> None:
         _read_document(file, path, document, pictures, reader)
-    if not found:
-        raise InvalidData(f"{path.name} holds no LabelMe file: JSON with 'shapes' and 'imagePath'.")
-    return reader.reading()
+
+    return read_each(
+        _documents(path),
+        read_one,
+        f"{path.name} holds no LabelMe file: JSON with 'shapes' and 'imagePath'.",
+    )
 
 
 def _shapes(one: CocoAnnotation, label: str, group: int) -> list[dict[str, Any]]:
@@ -119,9 +119,9 @@ class _File(BaseModel):
     shapes: list[dict[str, Any]]
 
 
-def _documents(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for file, content in json_files(path):
-        if isinstance(content, dict) and isinstance(content.get("shapes"), list):
+def _documents(path: Path) -> Iterator[Document]:
+    for file, content in json_objects(path):
+        if isinstance(content.get("shapes"), list):
             yield file, content
 
 

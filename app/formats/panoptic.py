@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from app.formats.coco import json_files, read_categories
+from app.formats.coco import read_categories
 from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
+from app.formats.documents import Document, has_segments, json_objects, read_each
 from app.formats.label_map import paint, parts_of, read_png
 from app.formats.pictures import Pictures
 from app.project import InvalidData
@@ -62,34 +63,29 @@ def read(path: Path, _: Pictures) -> Reading:
     Raises:
         InvalidData: if there is none.
     """
-    reader = Reader()
-    found = False
-    for file, document in _documents(path):
-        found = True
-        segment_files = {
-            name: png
-            for png in sorted(file.parent.rglob("*.png"))
-            for name in (png.name, png.relative_to(file.parent).as_posix())
-        }
-        categories = read_categories(file.name, document.get("categories") or [], reader)
-        names = {
-            row.get("id"): str(row.get("file_name", ""))
-            for row in document["images"]
-            if isinstance(row, dict)
-        }
-        for row in document["annotations"]:
-            _read_image(row, names, categories, segment_files, reader)
-    if not found:
-        raise InvalidData(f"{path.name} holds no COCO panoptic JSON.")
-    return reader.reading()
+    return read_each(_documents(path), _read_document, f"{path.name} holds no COCO panoptic JSON.")
 
 
-def _documents(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for file, content in json_files(path):
-        if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-            rows = content["annotations"]
-            if rows and all(isinstance(row, dict) and "segments_info" in row for row in rows):
-                yield file, content | {"images": content.get("images") or []}
+def _documents(path: Path) -> Iterator[Document]:
+    for file, content in json_objects(path):
+        if has_segments(content.get("annotations")):
+            yield file, content
+
+
+def _read_document(file: Path, document: dict[str, Any], reader: Reader) -> None:
+    segment_files = {
+        name: png
+        for png in sorted(file.parent.rglob("*.png"))
+        for name in (png.name, png.relative_to(file.parent).as_posix())
+    }
+    categories = read_categories(file.name, document.get("categories") or [], reader)
+    names = {
+        row.get("id"): str(row.get("file_name", ""))
+        for row in document.get("images") or []
+        if isinstance(row, dict)
+    }
+    for row in document["annotations"]:
+        _read_image(row, names, categories, segment_files, reader)
 
 
 class _Segment(BaseModel):
