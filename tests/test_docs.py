@@ -191,7 +191,7 @@ def server(checkout: Path) -> Iterator[str]:
             try:
                 urllib.request.urlopen(address, timeout=5).close()
                 break
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, ConnectionError, TimeoutError):  # busy machine
                 assert process.poll() is None, (checkout / "server.log").read_text()
                 time.sleep(0.1)
         yield address

@@ -115,6 +115,7 @@ def test_every_value_of_a_recipe_can_be_replaced() -> None:
     config = command.override(
         PRESETS["lite"],
         [
+            "loss.label=4",
             "loss.contrast=0",
             "loss.concept=0",
             "duplicate_iou=null",
