@@ -19,7 +19,7 @@ from dinov.masks import decode_rle, rasterise
 from dinov.model.dinov import DINOv
 from dinov.predictor import Predictor
 from dinov.training.samples import Sample
-from dinov.types import Image, Mask, PromptType
+from dinov.types import Image, Mask, PromptType, Segmentation
 
 _CACHE_BYTES = 1 << 30
 
@@ -46,13 +46,16 @@ class PredictorMethod:
 
     def cover(self, episode: Episode, kind: PromptType) -> Coverage:
         """See ``Method``."""
-        bank = self._predictor.embed_references(episode.references(kind))
-        found = self._predictor.segment(
-            read_rgb(episode.target.path), bank, score_threshold=float(self.thresholds[0])
-        )
+        found = self.segment(episode, kind, float(self.thresholds[0]))
         masks = [decode_rle(instance.rle) for instance in found.instances]
         scores = [instance.score for instance in found.instances]
         return instance_coverage(masks, scores, episode.truth(), self.thresholds)
+
+    def segment(self, episode: Episode, kind: PromptType, score_threshold: float) -> Segmentation:
+        """All instances found in the target."""
+        bank = self._predictor.embed_references(episode.references(kind))
+        image = read_rgb(episode.target.path)
+        return self._predictor.segment(image, bank, score_threshold=score_threshold)
 
 
 class CosineMethod:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dinov.evaluation.few_shot import MethodResult
+from dinov.files import written_whole
 
 
 def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]) -> dict[str, Any]:
@@ -80,12 +81,45 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(report: Mapping[str, Any], directory: Path, name: str) -> tuple[Path, Path]:
-    """Write ``{name}.json`` and ``{name}.md``."""
-    directory.mkdir(parents=True, exist_ok=True)
+def references_table(reports: Sequence[Mapping[str, Any]]) -> str:
+    """One table of few-shot reports that differ in the number of references only."""
+    rows = []
+    for report in reports:
+        for method in report["methods"]:
+            absent = method["false_positive_area"]
+            rows.append(
+                [
+                    method["name"],
+                    str(report["setup"]["shots"]),
+                    *(figure(value) for value in method["iou"].values()),
+                    figure(method["score_threshold"]),
+                    "–" if absent is None else f"{absent:.1%}",
+                ]
+            )
+    rows.sort(key=lambda row: row[0] != reports[0]["methods"][0]["name"])
+    kinds = list(reports[0]["methods"][0]["iou"])
+    header = ["method", "references", *kinds, "threshold", "area found where absent"]
+    return "Mean over categories of the IoU, on the same targets.\n\n" + table(header, rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def figure(value: float | None) -> str:
+    """Three digits, or a dash where there is nothing to measure."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def write(report: Mapping[str, Any], text: str, directory: Path, name: str) -> tuple[Path, Path]:
+    """Write ``{name}.json`` for programs and ``{name}.md`` for people."""
     as_json, as_text = directory / f"{name}.json", directory / f"{name}.md"
-    as_json.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
-    as_text.write_text(to_markdown(report), encoding="utf-8")
+    with written_whole(as_json) as partial:
+        partial.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+    with written_whole(as_text) as partial:
+        partial.write_text(text, encoding="utf-8")
     return as_json, as_text
 
 

@@ -28,7 +28,8 @@ def read_coco(file: Path, name: str, images: Sequence[Path]) -> Folder:
     ``iscrowd`` annotations are left out, and their category is not known in that image. If the file
     is exhaustive (by ``info.exhaustive``, true if not said) all its categories are known in
     every image, otherwise those that are annotated in the image. Panoptic masks are looked for in
-    the folder beside the file that has its name; "stuff" (``isthing: 0``) is semantic.
+    the folder beside the file that has its name; "stuff" (``isthing: 0``) is semantic. An image's
+    ``scribble_file`` is looked for beside the file.
 
     Args:
         file: the JSON file.
@@ -115,8 +116,10 @@ def _parse(document: dict[str, Any], name: str, photos: Path, pngs: Path) -> Fol
         )
         listed = frozenset(names.values()) if is_exhaustive else {t.category for t in truths}
         crowds = {names[a["category_id"]] for a in own if a.get("iscrowd", 0)}
-        path = photos / image["file_name"]
-        samples.append(Sample(name, path, size_hw, truths, frozenset(listed - crowds)))
+        path, drawn = photos / image["file_name"], image.get("scribble_file")
+        scribble = pngs.parent / drawn if drawn else None
+        known = frozenset(listed - crowds)
+        samples.append(Sample(name, path, size_hw, truths, known, scribble=scribble))
     is_semantic = any(truth.is_semantic for sample in samples for truth in sample.truths)
     categories = tuple(sorted(set(names.values())))
     return Folder(name, tuple(samples), categories, is_exhaustive, is_semantic, is_class_agnostic)

@@ -55,6 +55,7 @@ class Sample:
 
     ``known`` are the categories of which every object is annotated here; any other one may be
     visible without annotation. Where ``load`` is given, annotations are read when they are needed.
+    ``scribble`` is a picture of marks that a person drew: 1 on the object, 2 beside it, else 0.
     """
 
     folder: str
@@ -63,6 +64,7 @@ class Sample:
     truths: tuple[TrueMask, ...]
     known: frozenset[str]
     load: Callable[[], Sample] | None = None
+    scribble: Path | None = None
 
     @property
     def categories(self) -> frozenset[str]:

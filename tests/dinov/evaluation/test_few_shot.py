@@ -3,9 +3,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from dinov.checkpoints import save_model
@@ -17,6 +19,7 @@ from dinov.evaluation.few_shot import MethodResult, evaluate
 from dinov.evaluation.methods import CosineMethod, ForegroundMethod
 from dinov.evaluation.metrics import Coverage, Curve, map_coverage
 from dinov.images import read_rgb
+from dinov.masks import rasterise
 from dinov.model.build import build_model
 from dinov.training.datasets import read_folders
 from dinov.types import PromptType
@@ -110,8 +113,9 @@ def test_the_threshold_is_the_highest_that_costs_nearly_nothing() -> None:
 
 def test_a_report_reads_as_json_and_as_tables(episodes: list[Episode], tmp_path: Path) -> None:
     results = evaluate([ColorMethod(), ForegroundMethod()], episodes, KINDS)
+    figures = report.few_shot_report(results, {"shots": 1})
     as_json, as_text = report.write(
-        report.few_shot_report(results, {"shots": 1}), tmp_path / "out", "few_shot"
+        figures, report.to_markdown(figures), tmp_path / "out", "few_shot"
     )
     content = json.loads(as_json.read_text())
     assert content["categories"] == 3
@@ -147,6 +151,64 @@ def test_the_command_writes_a_report(write_folder: WriteFolder, tmp_path: Path) 
     content = json.loads((out / "few_shot_2.json").read_text())
     assert [method["name"] for method in content["methods"]] == ["DINOv", "everything"]
     assert content["setup"]["shots"] == 2
+    page = (out / "few_shot_2.html").read_text()
+    assert page.count("data:image/jpeg") == 3 * page.count("<figure>") > 0
+
+
+def test_numbers_of_references_are_compared_on_the_same_targets(
+    write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    checkpoint = save_model(build_model(VARIANTS["tiny"]), tmp_path / "tiny.safetensors", {})
+    out = tmp_path / "out"
+    options = ["--checkpoint", str(checkpoint), "--data", str(write_folder()), "--output", str(out)]
+    args = parse(
+        "few-shot", *options, "--per-category", "1", "--prompts", "box", "--shots", "2", "1"
+    )
+    assert command.run(args) == 0
+    reports = json.loads((out / "few_shot.json").read_text())["by_references"]
+    assert [report["setup"]["shots"] for report in reports] == [1, 2]
+    # The same targets cover the same area, whatever the references.
+    assert reports[0]["methods"][1]["iou"] == reports[1]["methods"][1]["iou"]
+    rows = [line.split(" | ")[:2] for line in (out / "few_shot.md").read_text().splitlines()[4:]]
+    assert rows == [
+        ["| DINOv", "1"],
+        ["| DINOv", "2"],
+        ["| everything", "1"],
+        ["| everything", "2"],
+    ]
+    assert (out / "few_shot_1.json").is_file()
+
+
+def test_fewer_references_are_the_first_ones(episodes: list[Episode]) -> None:
+    two = replace(episodes[0], examples=episodes[0].examples * 2)
+    assert two.with_references(1) == episodes[0]
+    many, one = (e.references(PromptType.SCRIBBLE) for e in (two, two.with_references(1)))
+    assert len(many) == 2
+    assert many[0].prompts == one[0].prompts
+
+
+def test_drawn_scribbles_are_marks_of_the_references(
+    write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    folder = write_folder()
+    marks = np.zeros((96, 96), np.uint8)
+    marks[10, 5:9], marks[50] = 1, 2
+    PIL.Image.fromarray(marks).save(folder / "marks.png")
+    document = json.loads((folder / "train.json").read_text())
+    document["images"][1]["scribble_file"] = "marks.png"  # red and blue
+    (folder / "train.json").write_text(json.dumps(document))
+    train, val = read_folders([folder], "train"), read_folders([folder], "val")
+    drawn = draw_episodes(train, val, shots=3, per_category=2, drawn=True)
+    assert {episode.category for episode in drawn} == {"red", "blue"}
+    assert all(len(episode.examples) == 1 for episode in drawn)
+    (reference,) = drawn[0].references(PromptType.SCRIBBLE)
+    assert rasterise(reference.prompts[0], (96, 96)).nonzero()[1].tolist() == [5, 6, 7, 8]
+    assert drawn[0].references(PromptType.BOX)[0].prompts[0].type is PromptType.BOX
+    with pytest.raises(InvalidDataset, match="scribble_file"):
+        draw_episodes(val, val, shots=1, per_category=1, drawn=True)
+    PIL.Image.fromarray(marks[:50]).save(folder / "marks.png")
+    with pytest.raises(InvalidDataset, match=r"marks\.png"):
+        drawn[0].references(PromptType.SCRIBBLE)
 
 
 def test_the_command_names_a_folder_without_data(tmp_path: Path) -> None:
