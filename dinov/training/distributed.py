@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from dinov.device import collective_backend, device_of_process
 
@@ -40,7 +39,7 @@ class Processes:
         """Sum over all processes; gradients go back to all."""
         if self.count == 1 or tensor.numel() == 0:
             return tensor
-        total: Tensor = all_reduce(tensor.float())
+        total: Tensor = _Sum.apply(tensor.float())
         return total.to(tensor.dtype)
 
     def mean(self, value: float) -> float:
@@ -87,6 +86,22 @@ class Processes:
             means = (flat / self.count).split([p.numel() for p in bucket])
             for parameter, mean in zip(bucket, means, strict=True):
                 parameter.grad = mean.view_as(parameter).clone()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; every one of them has a share in each one's loss."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
 
 
 ALONE = Processes()
