@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import errno
+import hashlib
 import importlib
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +14,14 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from dinov import __version__, coco
+from dinov.arguments import at_least
+from dinov.batch import DEFAULT_WORKERS, BatchOptions, BatchReport, require_writable, run_batch
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
-from dinov.images import find_images, read_rgb
 from dinov.options import PRECISIONS
-from dinov.panoptic import lay_flat, write_maps
 from dinov.references import read_references
 from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
+from dinov.targets import check_targets
 from dinov.types import Category, Image, Segmentation
 
 if TYPE_CHECKING:
@@ -157,7 +156,8 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="images, folders of images or patterns to be segmented",
+        help="what is to be segmented: images, folders, patterns, lists (.txt, one path a line) or "
+        "archives (.zip, .tar, .tar.gz, ...)",
     )
     parser.add_argument(
         "--output",
@@ -178,6 +178,18 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["auto", "polygon", "rle"],
         default="auto",
         help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        default=DEFAULT_WORKERS,
+        metavar="N",
+        help="threads that decode images ahead of the model (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin anew; otherwise the same command goes on where an earlier one was ended",
     )
     _add_model_arguments(parser)
 
@@ -216,28 +228,20 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass
-class _Findings:
-    """What became of the targets so far."""
-
-    found: list[tuple[str, Segmentation]]
-    problems: list[str]
-    stopped: bool = False
-
-
 @dataclass(frozen=True)
 class _Prompts:
     """What is looked for. In the refer task ``category_of`` is the category of each object."""
 
     categories: tuple[Category, ...]
     category_of: dict[int, int] | None
+    digest: str
     embed: Callable[[Predictor], PromptBank]
 
 
 def _run_segment(arguments: argparse.Namespace) -> int:
     # Whatever can be wrong with the input is told before the model is loaded.
-    _check_writable(arguments.output)
-    targets = find_images(arguments.targets)
+    require_writable(arguments.output)
+    check_targets(arguments.targets)
     prompts = _read_prompts(arguments)
     thresholds = ScoreThresholds.of(arguments.score_threshold)
     thresholds.check(prompts.categories)
@@ -249,6 +253,7 @@ def _run_segment(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         precision=arguments.precision,
         input_size=arguments.input_size,
+        cache_bytes=0,  # no image is looked at twice
     )
     bank = prompts.embed(predictor)
     bank.require(predictor.fingerprint)
@@ -273,12 +278,6 @@ def _run_segment(arguments: argparse.Namespace) -> int:
             tile=arguments.tile,
         )
 
-    findings = _segment_all(targets, segment)
-    for problem in findings.problems:
-        _tell(f"dinov: {problem}")
-    if not findings.found:
-        return STOPPED_BY_USER if findings.stopped else _fail("No target could be segmented.")
-
     info: dict[str, coco.Scalar] = {
         "checkpoint": predictor.variant,
         "checkpoint_sha256": predictor.checkpoint_hash,
@@ -291,8 +290,38 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     if arguments.task == "generic":
         info |= asdict(options)
         info |= {name: getattr(arguments, name) for name in ("max_examples", "seed", "tile")}
-    _write_result(arguments, prompts, findings, info)
-    return STOPPED_BY_USER if findings.stopped else int(bool(findings.problems))
+    return _segment_batch(arguments, prompts, segment, info)
+
+
+def _segment_batch(
+    arguments: argparse.Namespace,
+    prompts: _Prompts,
+    segment: Callable[[Image], Segmentation],
+    info: dict[str, coco.Scalar],
+) -> int:
+    with tqdm(desc="targets", unit="image", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = run_batch(
+            arguments.targets,
+            segment,
+            sorted(prompts.categories, key=lambda category: category.id),
+            arguments.output,
+            options=BatchOptions(
+                arguments.output_type,
+                arguments.mask_encoding,
+                prompts.category_of,
+                arguments.workers,
+            ),
+            made_with={"prompts": prompts.digest, "precision": arguments.precision},
+            info=info,
+            restart=arguments.restart,
+            progress=show,
+        )
+    return _tell_report(report)
 
 
 def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
@@ -302,7 +331,8 @@ def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
 
         bank = PromptBank.load(arguments.bank)
         objects = {number: number for number in bank.category_ids}
-        return _Prompts(bank.named_categories, objects if refer else None, lambda _: bank)
+        digest = hashlib.sha256(arguments.bank.read_bytes()).hexdigest()
+        return _Prompts(bank.named_categories, objects if refer else None, digest, lambda _: bank)
     references = read_references(arguments.references, arguments.reference_images)
     for note in references.notes:
         _tell(note)
@@ -310,92 +340,31 @@ def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
     return _Prompts(
         references.categories,
         category_of,
+        marked.digest(),
         lambda predictor: predictor.embed_references(
             tqdm(marked, desc="references", unit="image", disable=None)
         ),
     )
 
 
-def _check_writable(output: Path) -> None:
-    """Raise the OSError of writing ``output`` now rather than after the work."""
-    if output.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=output.parent):
-        pass
+def _tell_report(report: BatchReport) -> int:
+    """Say what became of a batch, and return the exit status."""
+    for line in (*report.problems, *_stop_lines(report)):
+        _tell(f"dinov: {line}")
+    if report.output is None:
+        return STOPPED_BY_USER if report.stopped else _fail("No target could be segmented.")
+    for note in report.notes:
+        _tell(note)
+    nothing = f"; nothing found on {report.empty_images}" if report.empty_images else ""
+    print(f"{report.annotations} instances on {report.images} targets{nothing}: {report.output}")
+    return STOPPED_BY_USER if report.stopped else int(bool(report.problems))
 
 
-def _segment_all(targets: Sequence[Path], segment: Callable[..., Segmentation]) -> _Findings:
-    """Segment one target after the other; a bad one is noted, Ctrl-C ends it with what is done."""
-    findings = _Findings([], [])
-    names = _names_below_common_folder(targets)
-    try:
-        for path, name in zip(
-            tqdm(targets, desc="targets", unit="image", disable=None), names, strict=True
-        ):
-            try:
-                findings.found.append((name, segment(read_rgb(path))))
-            except DinovError as error:
-                findings.problems.append(str(error))
-            except (MemoryError, RuntimeError) as error:  # too little memory is either of them
-                reason = (str(error).splitlines() or ["too little memory"])[0]
-                findings.problems.append(f"Image {path} could not be segmented: {reason}")
-    except KeyboardInterrupt:
-        findings.stopped = True
-        findings.problems.append(f"Stopped after {len(findings.found)} of {len(targets)} targets.")
-    return findings
-
-
-def _write_result(
-    arguments: argparse.Namespace,
-    prompts: _Prompts,
-    findings: _Findings,
-    info: dict[str, coco.Scalar],
-) -> None:
-    images, annotations = coco.number_results(findings.found, prompts.category_of)
-    categories = sorted(prompts.categories, key=lambda category: category.id)
-    flat = arguments.output_type != "instances"
-    export = coco.build(
-        images,
-        categories,
-        [] if flat else annotations,
-        info=info,
-        encoding=arguments.mask_encoding,
-    )
-    if flat:
-        numbers = {category.id: number for number, category in enumerate(categories, start=1)}
-        category_of = prompts.category_of or {number: number for number in numbers}
-        maps = (
-            lay_flat(
-                result,
-                {i: numbers[category] for i, category in category_of.items()},
-                {numbers[category.id] for category in categories if not category.is_thing},
-            )
-            for _, result in findings.found
-        )
-        write_maps(arguments.output_type, export.document, maps, arguments.output)
-    else:
-        coco.write(export.document, arguments.output)
-    for change in (*_renumbered(categories), *export.renamed, *export.dropped):
-        _tell(change)
-    empty = sum(not result.instances for _, result in findings.found)
-    nothing = f"; nothing found on {empty}" if empty else ""
-    print(f"{len(annotations)} instances on {len(images)} targets{nothing}: {arguments.output}")
-
-
-def _names_below_common_folder(paths: Sequence[Path]) -> list[str]:
-    """File names as a COCO reader wants them: relative to one folder, with forward slashes."""
-    absolute = [path.absolute() for path in paths]
-    common = Path(os.path.commonpath([path.parent for path in absolute]))
-    return [path.relative_to(common).as_posix() for path in absolute]
-
-
-def _renumbered(categories: Iterable[Category]) -> list[str]:
-    return [
-        f"Category '{category.name}' has the id {number} in the result (it was {category.id})."
-        for number, category in enumerate(categories, start=1)
-        if category.id != number
-    ]
+def _stop_lines(report: BatchReport) -> list[str]:
+    if not report.stopped:
+        return []
+    done = report.images + len(report.problems)
+    return [f"Stopped after {done} of {report.total} targets. The same command goes on there."]
 
 
 COMMANDS: dict[str, Command] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -97,7 +97,7 @@ def build(
                 f"Annotation {annotation.id} on {file_names[image.id]}: its mask is empty."
             )
             continue
-        rows.append(_annotation_row(annotation, category_ids[annotation.category_id], encoding))
+        rows.append(annotation_row(annotation, category_ids[annotation.category_id], encoding))
 
     document: dict[str, Any] = {
         "info": {
@@ -171,9 +171,39 @@ def write(document: Mapping[str, Any] | Sequence[Any], path: Path) -> Path:
         ValueError: if a number is not finite.
         OSError: if the folder cannot be written to.
     """
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(_json(document), encoding="utf-8")
+    return path
+
+
+def write_streamed(
+    document: Mapping[str, Any],
+    images: Iterable[Mapping[str, Any]],
+    annotations: Iterable[Mapping[str, Any]],
+    path: Path,
+) -> Path:
+    """Write the file that ``write`` would, holding one row at a time.
+
+    Args:
+        document: made by ``build``; its ``images`` and ``annotations`` are replaced.
+        images: all rows; they are taken before the first of ``annotations``.
+        annotations: all rows.
+        path: as in ``write``, which also says what is raised.
+    """
+    streams = {"images": images, "annotations": annotations}
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for number, (key, value) in enumerate(document.items()):
+            file.write(f"{',' if number else '{'}{_json(key)}:")
+            if key in streams:
+                file.write("[")
+                file.writelines(
+                    f"{',' if row_number else ''}{_json(row)}"
+                    for row_number, row in enumerate(streams[key])
+                )
+                file.write("]")
+            else:
+                file.write(_json(value))
+        file.write("}")
     return path
 
 
@@ -248,19 +278,31 @@ def distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], li
     Returns:
         The file names by image id, and in words which were changed.
     """
-    names: dict[int, str] = {}
     renamed: list[str] = []
     taken: set[str] = set()
-    for image in images:
-        path = PurePosixPath(image.file_name)
-        candidate = path
-        while str(candidate.with_suffix("")) in taken:
-            candidate = candidate.with_name(f"{candidate.stem}-{image.id}{path.suffix}")
-        if candidate != path:
-            renamed.append(f"Image {path} is called {candidate}: the name was taken.")
-        taken.add(str(candidate.with_suffix("")))
-        names[image.id] = str(candidate)
+    names = {
+        image.id: distinct_file_name(image.id, image.file_name, taken, renamed) for image in images
+    }
     return names, renamed
+
+
+def distinct_file_name(image_id: int, file_name: str, taken: set[str], renamed: list[str]) -> str:
+    """Name one image after others, as ``distinct_file_names`` does.
+
+    Args:
+        image_id: what tells it apart.
+        file_name: what it should be called.
+        taken: names without suffix so far; the new one is added.
+        renamed: is told in words if the name was taken.
+    """
+    path = PurePosixPath(file_name)
+    candidate = path
+    while str(candidate.with_suffix("")) in taken:
+        candidate = candidate.with_name(f"{candidate.stem}-{image_id}{path.suffix}")
+    if candidate != path:
+        renamed.append(f"Image {path} is called {candidate}: the name was taken.")
+    taken.add(str(candidate.with_suffix("")))
+    return str(candidate)
 
 
 def distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]]:
@@ -278,9 +320,10 @@ def distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]
     return names, renamed
 
 
-def _annotation_row(
-    annotation: CocoAnnotation, category_id: int, encoding: Encoding
+def annotation_row(
+    annotation: CocoAnnotation, category_id: int, encoding: Encoding = "auto"
 ) -> dict[str, Any]:
+    """One instance as it stands in a document, where its category may have another id."""
     left, top, right, bottom = masks.rle_box_xyxy(annotation.rle)
     row: dict[str, Any] = {
         "id": annotation.id,
@@ -297,6 +340,10 @@ def _annotation_row(
     if attributes:
         row["attributes"] = attributes
     return row
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _image_of(annotation: CocoAnnotation, images: Mapping[int, CocoImage]) -> CocoImage:

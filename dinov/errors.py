@@ -6,9 +6,10 @@ DinovError
 ├── InvalidPrompt         a prompt that marks nothing usable
 ├── InvalidReferences     a REF.json or COCO file that cannot be used
 ├── InvalidBank           a prompt bank file that cannot be used
+├── InvalidLedger         what an unfinished batch left behind cannot be used
 ├── InvalidDataset        training or evaluation data that cannot be used
 ├── DeviceUnavailable     the requested device does not exist here
-├── FingerprintMismatch   a cached value made with another checkpoint or size
+├── FingerprintMismatch   a stored value made with another checkpoint, size or option
 └── CheckpointError
     ├── CheckpointMissing   no such file or name
     ├── CheckpointCorrupt   the file cannot be read
@@ -41,6 +42,10 @@ class InvalidBank(DinovError):
     """A prompt bank file cannot be read."""
 
 
+class InvalidLedger(DinovError):
+    """The record of an unfinished batch is damaged or cannot be used."""
+
+
 class InvalidDataset(DinovError):
     """Training or evaluation data cannot be used."""
 
@@ -50,7 +55,7 @@ class DeviceUnavailable(DinovError):
 
 
 class FingerprintMismatch(DinovError):
-    """A stored value belongs to another checkpoint or input size."""
+    """A stored value belongs to another checkpoint, input size or choice of options."""
 
 
 class CheckpointError(DinovError):

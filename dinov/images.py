@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -106,7 +107,13 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         if not matches:
             raise InvalidImage(f"There is no image at {path}. Check the path.")
         found.update(matches)
-    return sorted(found, key=_natural_order)
+    return sorted(found, key=natural_order)
+
+
+def natural_order(path: str | Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key of paths: numbers by their value, letters whatever their case."""
+    pieces = re.split(r"(\d+)", str(path).replace(os.sep, "/").lower())
+    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces], str(path)
 
 
 @dataclass(frozen=True)
@@ -262,11 +269,6 @@ def _images_below(path: Path) -> list[Path]:
         and not candidate.name.startswith(".")
         and candidate.is_file()
     ]
-
-
-def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
-    pieces = re.split(r"(\d+)", path.as_posix().lower())
-    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces], str(path)
 
 
 def _resample(mask: Mask, size: int, axis: int) -> Mask:

@@ -8,6 +8,7 @@ the same object.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -112,6 +113,18 @@ class ReferenceFile:
             _check_size(picture_path, image, size_hw)
             prompts = [_to_prompt(annotation, image, size_hw) for annotation in marks]
             yield Reference(picture, prompts, image.file_name)
+
+    def digest(self) -> str:
+        """Name what is marked and how: the same for the same pictures, prompts and categories.
+
+        Raises:
+            OSError: if a picture cannot be read.
+        """
+        whole = hashlib.sha256(repr(self.categories).encode())
+        for picture_path, image, marks in self._images:
+            whole.update(hashlib.sha256(picture_path.read_bytes()).digest())
+            whole.update(repr((image, marks)).encode())
+        return whole.hexdigest()
 
     def usable(self, problems: list[str]) -> Iterator[Reference]:
         """Yield the references as iterating does, but without pictures and prompts that are bad.

@@ -170,8 +170,12 @@ def test_the_readme_segments_a_folder(checkout: Path, lite_checkpoint: Path) -> 
 @pytest.mark.slow
 @pytest.mark.weights
 def test_the_readme_works_from_python(checkout: Path, lite_checkpoint: Path) -> None:
-    (script,) = [block for block in blocks(README, "python") if "Predictor" in block]
-    assert run([sys.executable, "-c", script], checkout).strip()
+    scripts = [block for block in blocks(README, "python") if "Predictor" in block]
+    printed = [run([sys.executable, "-c", script], checkout).strip() for script in scripts]
+    assert len(printed) == 2
+    assert all(printed)
+    assert re.search(r"on 4 of 4 targets", "\n".join(printed))
+    assert COCO(checkout / "found.json").getAnnIds()
 
 
 @pytest.fixture

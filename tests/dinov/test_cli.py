@@ -18,7 +18,7 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from dinov import cli
+from dinov import batch, cli
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
@@ -186,7 +186,7 @@ def test_without_a_usable_target_nothing_is_written(
 def test_stopping_keeps_what_is_done(
     segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, seen = cli.read_rgb, []
+    read, seen = batch.read_rgb, []
 
     def read_then_stop(path: Path) -> Any:
         seen.append(path)
@@ -194,7 +194,7 @@ def test_stopping_keeps_what_is_done(
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(cli, "read_rgb", read_then_stop)
+    monkeypatch.setattr(batch, "read_rgb", read_then_stop)
     assert segment() == cli.STOPPED_BY_USER
     document = json.loads((photos / "out.json").read_text())
     assert [image["file_name"] for image in document["images"]] == ["1.jpg"]
@@ -206,14 +206,14 @@ def test_a_target_the_model_cannot_take_does_not_end_the_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    read = cli.read_rgb
+    read = batch.read_rgb
 
     def read_or_fail(path: Path) -> Any:
         if path.name == "10.jpg":
             raise RuntimeError("out of memory\nlong details")
         return read(path)
 
-    monkeypatch.setattr(cli, "read_rgb", read_or_fail)
+    monkeypatch.setattr(batch, "read_rgb", read_or_fail)
     assert segment() == 1
     assert "10.jpg could not be segmented: out of memory\n" in capsys.readouterr().err
     assert len(json.loads((photos / "out.json").read_text())["images"]) == 2

@@ -1,0 +1,343 @@
+"""Any number of targets to one COCO file, in little memory, and from where it was if it is killed.
+
+Pictures are decoded ahead in threads, so that the device does not wait. Each result goes to a
+``Ledger`` at once; at the end the ledger becomes the COCO file, row by row. Memory is taken by the
+pictures at work and by the file names.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dinov import coco
+from dinov.coco import CocoAnnotation, Encoding, Scalar
+from dinov.errors import DinovError, InvalidImage
+from dinov.images import read_rgb
+from dinov.ledger import Ledger
+from dinov.masks import rle_area, rle_box_xyxy
+from dinov.panoptic import FlatMap, lay_flat, write_maps
+from dinov.targets import Target, TargetReader, absolute, check_targets, list_targets
+from dinov.types import Category, Image, Instance, Segmentation
+
+OutputType = Literal["instances", "semantic", "panoptic"]
+
+DEFAULT_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How the result is written and the work is done; none of it changes what is found.
+
+    Attributes:
+        output_type: COCO instances; or flat PNGs beside the file (``panoptic.write_maps``).
+        encoding: of the masks of instances.
+        category_of: if the instances carry the numbers of objects instead of categories, the
+            category of each; the number becomes the attribute ``track_id``.
+        workers: threads that decode pictures and encode masks.
+    """
+
+    output_type: OutputType = "instances"
+    encoding: Encoding = "auto"
+    category_of: Mapping[int, int] | None = None
+    workers: int = DEFAULT_WORKERS
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of a batch.
+
+    ``output`` is None if no target could be segmented; then nothing is written. ``problems`` says
+    which targets could not be and why, ``notes`` what is named or numbered differently in the file.
+    """
+
+    output: Path | None
+    total: int
+    images: int
+    empty_images: int
+    annotations: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    stopped: bool
+
+
+_DEFAULT_OPTIONS = BatchOptions()
+
+
+def run_batch(
+    targets: Sequence[str | Path],
+    segment: Callable[[Image], Segmentation],
+    categories: Sequence[Category],
+    output: Path,
+    *,
+    options: BatchOptions = _DEFAULT_OPTIONS,
+    made_with: Mapping[str, Scalar] | None = None,
+    info: Mapping[str, Scalar] | None = None,
+    restart: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> BatchReport:
+    """Segment all targets and write the result as one COCO file.
+
+    What is done is kept in ``ledger_folder(output)`` until all is. If the program is killed, the
+    same call goes on where it was, with the targets that were listed then. After Ctrl-C the file
+    holds what is done, and the same call does the rest. A target that cannot be read or segmented
+    is a problem of the report, and the others are done. The same call gives the same file, killed
+    or not, with any number of workers.
+
+    Args:
+        targets: files, folders, patterns, lists and archives; see ``targets.list_targets``.
+        segment: finds the instances of one picture; called from this thread, in order.
+        categories: all that instances may belong to; numbered 1..N in the file, in this order.
+        output: the file.
+        options: how it is written.
+        made_with: names what the results depend on, concept and checkpoint above all, beside
+            ``targets``, ``options`` and ``info``. An unfinished batch goes on only if all this is
+            the same.
+        info: stored under ``info`` in the file.
+        restart: forget an unfinished batch.
+        progress: is told after each target how many of how many are done.
+
+    Raises:
+        InvalidImage: if one of ``targets`` leads to no image.
+        FingerprintMismatch: if an unfinished batch of the same output was made otherwise.
+        InvalidLedger: if what it left is damaged.
+        OSError: if the output cannot be written.
+    """
+    require_writable(output)
+    check_targets(targets)
+    everything = {
+        "targets": [absolute(target) for target in targets],
+        "output_type": options.output_type,
+        "mask_encoding": options.encoding,
+        "categories": [(category.id, category.name) for category in categories],
+        **(info or {}),
+        **(made_with or {}),
+    }
+    folder = ledger_folder(output)
+    ledger = None if restart else Ledger.go_on(folder, everything)
+    ledger = ledger or Ledger.start(folder, list_targets(targets), everything)
+    stopped = False
+    with closing(ledger):
+        try:
+            _segment_pending(
+                ledger, segment, _row_maker(categories, options), options.workers, progress
+            )
+        except KeyboardInterrupt:
+            stopped = True
+    report = _merge(ledger, categories, output, options, info or {}, stopped=stopped)
+    if not stopped:
+        ledger.remove()
+    return report
+
+
+def ledger_folder(output: Path) -> Path:
+    """Where an unfinished batch keeps what is done."""
+    return output.with_name(f"{output.name}.unfinished")
+
+
+def require_writable(output: Path) -> None:
+    """Raise the OSError of writing ``output`` now rather than after the work."""
+    if output.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output.parent):
+        pass
+
+
+def _row_maker(
+    categories: Sequence[Category], options: BatchOptions
+) -> Callable[[Segmentation | str], dict[str, Any]]:
+    """Make the function that turns what was found, or the problem, into an entry of the ledger."""
+    numbers = {category.id: number for number, category in enumerate(categories, start=1)}
+    encoding: Encoding = options.encoding if options.output_type == "instances" else "rle"
+
+    def row(instance: Instance) -> dict[str, Any]:
+        category_id, attributes = instance.category_id, {}
+        if options.category_of is not None:
+            category_id = options.category_of[instance.category_id]
+            attributes = {"track_id": instance.category_id}
+        # Image and annotation are numbered when all is merged.
+        annotation = CocoAnnotation(
+            0, 0, category_id, instance.rle, score=instance.score, attributes=attributes
+        )
+        return coco.annotation_row(annotation, numbers[category_id], encoding)
+
+    def entry(found: Segmentation | str) -> dict[str, Any]:
+        if isinstance(found, str):
+            return {"problem": found}
+        shown = [row(instance) for instance in found.instances if rle_area(instance.rle)]
+        return {"size_hw": found.size_hw, "rows": shown}
+
+    return entry
+
+
+def _segment_pending(
+    ledger: Ledger,
+    segment: Callable[[Image], Segmentation],
+    entry: Callable[[Segmentation | str], dict[str, Any]],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Do what is not done: decode ahead, segment one after the other, encode behind."""
+    # Full as long as each worker has one picture at work and one waiting.
+    window = 2 * workers
+    encoded: deque[Future[dict[str, Any]]] = deque()
+
+    def note(result: Future[dict[str, Any]]) -> None:
+        ledger.add(result.result())
+        if progress is not None:
+            progress(ledger.done, ledger.total)
+
+    if progress is not None:
+        progress(ledger.done, ledger.total)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batch")
+    try:
+        for target, image in _decoded_ahead(ledger.pending(), pool, window):
+            encoded.append(pool.submit(entry, _found(target, image, segment)))
+            while encoded and (len(encoded) > window or encoded[0].done()):
+                note(encoded.popleft())
+    finally:
+        # Also what was segmented before Ctrl-C is kept.
+        while encoded:
+            note(encoded.popleft())
+        pool.shutdown(cancel_futures=True)
+
+
+def _decoded_ahead(
+    targets: Iterator[Target], pool: ThreadPoolExecutor, window: int
+) -> Iterator[tuple[Target, Future[Image]]]:
+    waiting: deque[tuple[Target, Future[Image]]] = deque()
+    with closing(TargetReader()) as read:
+        for target in targets:
+            source: Path | bytes | InvalidImage
+            try:
+                source = read(target)
+            except InvalidImage as error:
+                source = error
+            waiting.append((target, pool.submit(_decode, source, target.place)))
+            if len(waiting) >= window:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+
+
+def _decode(source: Path | bytes | InvalidImage, place: str) -> Image:
+    if isinstance(source, InvalidImage):
+        raise source
+    return read_rgb(source) if isinstance(source, Path) else read_rgb(source, name=place)
+
+
+def _found(
+    target: Target, image: Future[Image], segment: Callable[[Image], Segmentation]
+) -> Segmentation | str:
+    """What is on a target, or in words why it could not be segmented."""
+    try:
+        return segment(image.result())
+    except DinovError as error:
+        return str(error)
+    except (MemoryError, RuntimeError) as error:  # too little memory is either of them
+        reason = (str(error).splitlines() or ["too little memory"])[0]
+        return f"Image {target.place} could not be segmented: {reason}"
+
+
+@dataclass
+class _Tally:
+    """What is counted while the rows go by."""
+
+    taken: set[str] = field(default_factory=set)
+    renamed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    images: int = 0
+    empty: int = 0
+    annotations: int = 0
+
+
+def _merge(
+    ledger: Ledger,
+    categories: Sequence[Category],
+    output: Path,
+    options: BatchOptions,
+    info: Mapping[str, Scalar],
+    *,
+    stopped: bool,
+) -> BatchReport:
+    """Write the COCO file over all that is done."""
+    export = coco.build([], categories, [], info=info)
+    tally = _Tally()
+    images = _image_rows(ledger, tally)
+    if all("problem" in result for _, result in ledger.results()):
+        tally.problems = [result["problem"] for _, result in ledger.results()]
+        written = None
+    elif options.output_type == "instances":
+        written = coco.write_streamed(
+            export.document, images, _annotation_rows(ledger, tally), output
+        )
+    else:
+        document = {**export.document, "images": list(images)}
+        stuff = {number for number, c in enumerate(categories, start=1) if not c.is_thing}
+        write_maps(options.output_type, document, _maps(ledger, stuff, tally), output)
+        written = output
+    return BatchReport(
+        output=written,
+        total=ledger.total,
+        images=tally.images,
+        empty_images=tally.empty,
+        annotations=tally.annotations,
+        problems=tuple(tally.problems),
+        notes=(*_renumbered(categories), *export.renamed, *tally.renamed),
+        stopped=stopped,
+    )
+
+
+def _image_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
+    common = ledger.common_folder.rstrip("/") + "/"
+    for target, result in ledger.results():
+        if "problem" in result:
+            tally.problems.append(result["problem"])
+            continue
+        tally.images += 1
+        tally.empty += not result["rows"]
+        name = coco.distinct_file_name(
+            tally.images, target.place.removeprefix(common), tally.taken, tally.renamed
+        )
+        height, width = result["size_hw"]
+        yield {"id": tally.images, "file_name": name, "width": width, "height": height}
+
+
+def _annotation_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
+    done = (result for _, result in ledger.results() if "problem" not in result)
+    for image_id, result in enumerate(done, start=1):
+        for row in result["rows"]:
+            tally.annotations += 1
+            yield row | {"id": tally.annotations, "image_id": image_id}
+
+
+def _maps(ledger: Ledger, stuff: Collection[int], tally: _Tally) -> Iterator[FlatMap]:
+    for _, result in ledger.results():
+        if "problem" not in result:
+            height, width = result["size_hw"]
+            instances = tuple(_instance(row) for row in result["rows"])
+            tally.annotations += len(instances)
+            own = {instance.category_id: instance.category_id for instance in instances}
+            yield lay_flat(Segmentation((height, width), instances), own, stuff)
+
+
+def _instance(row: Mapping[str, Any]) -> Instance:
+    rle = row["segmentation"]
+    return Instance(row["category_id"], row["score"], rle, rle_box_xyxy(rle), row["area"])
+
+
+def _renumbered(categories: Sequence[Category]) -> list[str]:
+    return [
+        f"Category '{category.name}' has the id {number} in the result (it was {category.id})."
+        for number, category in enumerate(categories, start=1)
+        if category.id != number
+    ]

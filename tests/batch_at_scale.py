@@ -1,0 +1,155 @@
+"""Segment many small images, kill the program half-way, go on: memory, speed, and what was redone.
+
+    python tests/batch_at_scale.py --images 20000 --folder /tmp/many
+
+Uses a small model of random weights, because what is measured is the batch and not the model.
+Prints one line of JSON. Linux only: memory is read from /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from dinov.checkpoints import save_model
+from dinov.config import VARIANTS
+from dinov.model.build import build_model
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDE = 48
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One run of the program: its end, its seconds, and (targets done, resident MB) over time."""
+
+    status: int
+    seconds: float
+    memory: list[tuple[int, float]]
+
+
+def build(folder: Path, images: int) -> None:
+    """Write the photos in folders of a thousand, the references and the checkpoint."""
+    generator = np.random.default_rng(0)
+    for number in range(images):
+        path = folder / f"photos/{number // 1000:04}/{number}.png"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+            PIL.Image.fromarray(pixels).save(path, compress_level=1)
+    PIL.Image.fromarray(np.full((SIDE, SIDE, 3), 90, np.uint8)).save(folder / "ref.png")
+    document = {
+        "images": [{"id": 1, "file_name": "ref.png", "width": SIDE, "height": SIDE}],
+        "categories": [{"id": 1, "name": "noise"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 30, 30]}],
+    }
+    (folder / "ref.json").write_text(json.dumps(document))
+    torch.manual_seed(0)
+    save_model(build_model(VARIANTS["tiny"]), folder / "tiny.safetensors", {})
+
+
+def command(folder: Path, output: str) -> list[str]:
+    """The program over all photos; one instance on each."""
+    words = ["segment", "--references", "ref.json", "--targets", "photos", "--output", output]
+    words += ["--checkpoint", "tiny.safetensors", "--input-size", "32", "--device", "cpu"]
+    words += ["--score-threshold", "0", "--max-instances", "1"]
+    return [sys.executable, "-m", "dinov", *words]
+
+
+def watch(folder: Path, output: str, kill_after: int | None = None) -> Watched:
+    """Run the program, and kill it once so many targets are done."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = time.monotonic()
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            command(folder, output), cwd=folder, env=environment, stdout=log, stderr=log
+        )
+        memory: list[tuple[int, float]] = []
+        while process.poll() is None:
+            done = lines_done(folder, output)
+            if megabytes := resident_megabytes(process.pid):
+                memory.append((done, megabytes))
+            if kill_after is not None and done >= kill_after:
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.05 if kill_after is not None else 0.2)
+    return Watched(process.returncode, time.monotonic() - started, memory)
+
+
+def lines_done(folder: Path, output: str) -> int:
+    """Targets noted so far: whole shards by their number, the last one by its lines."""
+    shards = sorted((folder / f"{output}.unfinished").glob("[0-9]*.jsonl"))
+    try:
+        last = shards[-1].read_bytes().count(b"\n") if shards else 0
+    except FileNotFoundError:
+        return 0
+    return 1000 * max(0, len(shards) - 1) + last
+
+
+def resident_megabytes(pid: int) -> float:
+    """Memory of a process, 0 once it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+
+
+def measure(folder: Path, images: int, *, unbroken: bool) -> dict[str, Any]:
+    """Kill one run half-way, let another finish it; ``unbroken``: compare with one in one go."""
+    build(folder, images)
+    (folder / "killed.json").unlink(missing_ok=True)
+    first = watch(folder, "killed.json", kill_after=images // 2)
+    kept = lines_done(folder, "killed.json")
+    second = watch(folder, "killed.json")
+    # While the model is loaded memory only grows; a tenth of the images is past that.
+    levels = [
+        max((m for done, m in second.memory if low <= done < high), default=0.0)
+        for low, high in ((kept + images // 50, kept + images // 10), (images * 9 // 10, images))
+    ]
+    found = json.loads((folder / "killed.json").read_bytes())
+    result: dict[str, Any] = {
+        "images": images,
+        "first_status": first.status,
+        "kept_after_kill": kept,
+        "second_status": second.status,
+        "images_in_file": len(found["images"]),
+        "distinct_images_in_file": len({image["file_name"] for image in found["images"]}),
+        "annotations": len(found["annotations"]),
+        "memory_early_mb": round(levels[0], 1),
+        "memory_late_mb": round(levels[1], 1),
+        "memory_with_merge_mb": round(max(m for _, m in second.memory), 1),
+        "images_per_second": round((images - kept) / second.seconds, 1),
+    }
+    if unbroken:
+        watch(folder, "unbroken.json")
+        whole = (folder / "unbroken.json").read_bytes()
+        result["same_file"] = whole == (folder / "killed.json").read_bytes()
+    return result
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--unbroken", action="store_true")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    result = measure(arguments.folder, arguments.images, unbroken=arguments.unbroken)
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

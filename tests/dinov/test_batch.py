@@ -1,0 +1,201 @@
+"""Batches: what is written, what is kept when they end early, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from dinov import coco, ledger
+from dinov.batch import BatchOptions, BatchReport, ledger_folder, run_batch
+from dinov.errors import FingerprintMismatch, InvalidLedger
+from dinov.masks import encode_rle
+from dinov.types import Category, Image, Instance, Segmentation
+
+CATEGORIES = [Category(3, "dark"), Category(8, "light")]
+
+
+class Segmenter:
+    """Finds what is dark and what is light; notes which pictures it saw, by their first pixel."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.seen: list[int] = []
+        self.stop_at = stop_at
+
+    def __call__(self, image: Image) -> Segmentation:
+        if self.stop_at is not None and len(self.seen) == self.stop_at:
+            raise KeyboardInterrupt
+        self.seen.append(int(image[0, 0, 0]))
+        found = []
+        for category_id, mask in ((3, image[..., 1] < 100), (8, image[..., 1] > 200)):
+            if mask.any():
+                rle = encode_rle(mask)
+                y, x = np.nonzero(mask)
+                box = (int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1)
+                found.append(Instance(category_id, 0.5, rle, box, int(mask.sum())))
+        return Segmentation((image.shape[0], image.shape[1]), tuple(found))
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "SHARD_SIZE", 3)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eight photos of different sizes, two of which are no pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        pixels = np.full((20 + number, 30, 3), 150, np.uint8)
+        pixels[4 : 5 + number, 3:9, 1] = 50
+        pixels[10:14, 20:25, 1] = 250
+        pixels[0, 0] = number
+        PIL.Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "4.png").write_bytes(b"no picture")
+    (folder / "5.png").write_bytes(b"")
+    return folder
+
+
+def batch(photos: Path, segment: Segmenter, name: str = "out.json", **more: Any) -> BatchReport:
+    targets = more.pop("targets", [photos])
+    return run_batch(targets, segment, CATEGORIES, photos.parent / name, **more)
+
+
+def test_the_file_is_what_coco_build_makes(photos: Path) -> None:
+    segment, steps = Segmenter(), list[tuple[int, int]]()
+    report = batch(photos, segment, info={"task": "test"}, progress=lambda *s: steps.append(s))
+    results = []
+    for number in segment.seen:
+        name = f"{number}.png"
+        results.append((name, Segmenter()(np.array(PIL.Image.open(photos / name)))))
+    images, annotations = coco.number_results(results)
+    expected = coco.build(images, CATEGORIES, annotations, info={"task": "test"})
+    written = (photos.parent / "out.json").read_bytes()
+    assert written == coco.write(expected.document, photos.parent / "plain.json").read_bytes()
+    assert segment.seen == [0, 1, 2, 3, 6, 7]
+    assert (report.total, report.images, report.annotations) == (8, 6, len(annotations))
+    assert ["4.png" in report.problems[0], "5.png" in report.problems[1]] == [True, True]
+    assert steps == [(done, 8) for done in range(9)]
+    assert not ledger_folder(photos.parent / "out.json").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_workers_change_nothing(photos: Path, workers: int) -> None:
+    batch(photos, Segmenter())
+    batch(photos, Segmenter(), "other.json", options=BatchOptions(workers=workers))
+    other = (photos.parent / "other.json").read_bytes()
+    assert other == (photos.parent / "out.json").read_bytes()
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["instances", "panoptic"])
+def test_a_stopped_batch_goes_on_where_it_was(photos: Path, stop_at: int, kind: Any) -> None:
+    options = BatchOptions(output_type=kind)
+    batch(photos, Segmenter(), "whole.json", options=options)
+    first, second = Segmenter(stop_at), Segmenter()
+    report = batch(photos, first, options=options)
+    assert report.stopped
+    assert report.images == stop_at
+    if stop_at:
+        document = json.loads((photos.parent / "out.json").read_bytes())
+        assert len(document["images"]) == stop_at
+    else:
+        assert report.output is None
+    report = batch(photos, second, options=options)
+    assert not report.stopped
+    assert first.seen + second.seen == [0, 1, 2, 3, 6, 7]
+    assert len(report.problems) == 2
+    whole = (photos.parent / "whole.json").read_bytes()
+    assert (photos.parent / "out.json").read_bytes() == whole
+
+
+def test_a_line_that_was_cut_off_is_done_again(photos: Path) -> None:
+    batch(photos, Segmenter(), "whole.json")
+    batch(photos, Segmenter(2))
+    shard = ledger_folder(photos.parent / "out.json") / "00000.jsonl"
+    shard.write_bytes(shard.read_bytes()[:-7])
+    second = Segmenter()
+    batch(photos, second)
+    assert second.seen == [1, 2, 3, 6, 7]
+    whole = (photos.parent / "whole.json").read_bytes()
+    assert (photos.parent / "out.json").read_bytes() == whole
+
+
+def test_new_photos_wait_for_the_next_batch(photos: Path) -> None:
+    batch(photos, Segmenter(2))
+    (photos / "00.png").write_bytes((photos / "0.png").read_bytes())
+    assert batch(photos, Segmenter()).total == 8
+    assert batch(photos, Segmenter()).total == 9
+
+
+def test_an_unfinished_batch_is_not_mixed_with_another(photos: Path) -> None:
+    batch(photos, Segmenter(2), made_with={"prompts": "a"})
+    with pytest.raises(FingerprintMismatch, match=r"prompts \(was a, is b\).*--restart"):
+        batch(photos, Segmenter(), made_with={"prompts": "b"})
+    with pytest.raises(FingerprintMismatch, match="targets"):
+        batch(photos, Segmenter(), made_with={"prompts": "a"}, targets=[photos / "1.png"])
+    anew = Segmenter()
+    batch(photos, anew, made_with={"prompts": "b"}, restart=True)
+    assert len(anew.seen) == 6
+
+
+@pytest.mark.parametrize("name", ["run.json", "00000.jsonl", "00002.jsonl"])
+def test_a_damaged_ledger_is_named(photos: Path, name: str) -> None:
+    batch(photos, Segmenter(2))
+    (ledger_folder(photos.parent / "out.json") / name).write_text("{broken\n")
+    with pytest.raises(InvalidLedger, match="--restart"):
+        batch(photos, Segmenter())
+
+
+def test_a_list_that_was_never_finished_is_made_again(photos: Path) -> None:
+    folder = ledger_folder(photos.parent / "out.json")
+    folder.mkdir()
+    (folder / "targets.jsonl").write_text('["/x.png", null, 0, 0]\n')
+    assert batch(photos, Segmenter()).images == 6
+
+
+def test_an_archive_counts_as_a_folder(photos: Path) -> None:
+    with zipfile.ZipFile(photos.parent / "photos.zip", "w") as file:
+        for path in sorted(photos.iterdir()):
+            file.write(path, path.name)
+    batch(photos, Segmenter())
+    report = batch(photos, Segmenter(), "zip.json", targets=[photos.parent / "photos.zip"])
+    assert "photos.zip/4.png is damaged" in report.problems[0] or "4.png" in report.problems[0]
+    zipped = (photos.parent / "zip.json").read_bytes()
+    assert zipped == (photos.parent / "out.json").read_bytes()
+
+
+def test_objects_carry_their_track(photos: Path) -> None:
+    options = BatchOptions(category_of={3: 8, 8: 8})
+    batch(photos, Segmenter(), options=options, targets=[photos / "1.png"])
+    document = json.loads((photos.parent / "out.json").read_bytes())
+    shown = [(row["category_id"], row["attributes"]["track_id"]) for row in document["annotations"]]
+    assert shown == [(2, 3), (2, 8)]
+
+
+@pytest.mark.slow
+def test_a_program_that_is_killed_goes_on(repository: Path, tmp_path: Path) -> None:
+    words = ["tests/batch_at_scale.py", "--images", "60", "--folder", str(tmp_path), "--unbroken"]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=repository,
+        env={"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["first_status"] == -9
+    assert 30 <= result["kept_after_kill"] < 60
+    assert result["second_status"] == 0
+    assert result["images_in_file"] == result["distinct_images_in_file"] == 60
+    assert result["same_file"]
