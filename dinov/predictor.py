@@ -147,6 +147,16 @@ class Predictor:
         """The device, for people."""
         return describe_device(self.device)
 
+    @property
+    def kept_images(self) -> int:
+        """How many images seen before need not be encoded again."""
+        return len(self._encoded)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of all that is kept of images seen before."""
+        return self._encoded.nbytes + self._proposals.nbytes + self._points.nbytes
+
     def embed_references(
         self, references: Iterable[Reference], categories: Sequence[Category] = ()
     ) -> PromptBank:

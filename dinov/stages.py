@@ -16,7 +16,7 @@ from dinov.device import autocast, synchronise
 from dinov.images import ImageTransform
 from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.model.heads import masks_of
-from dinov.model.queries import attention_allowed, point_grid
+from dinov.plain import plain_arithmetic, refer_plainly
 from dinov.postprocess import to_instances
 
 GRID = 20
@@ -40,11 +40,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Way:
-    """A model, and how it is run.
-
-    ``plain`` runs what training runs: whole tensors, ``grid_sample``, and in the refer task all
-    queries under one attention mask and a mask of every proposal. No gradient is recorded.
-    """
+    """A model, and how it is run: a ``plain`` one as its maths is written down."""
 
     model: DINOv
     device: torch.device
@@ -54,7 +50,7 @@ class Way:
     def run(self, step: Callable[[], _T]) -> _T:
         """Run a step this way, and wait for the device."""
         with ExitStack() as stack:
-            stack.enter_context(torch.enable_grad() if self.plain else torch.no_grad())
+            stack.enter_context(plain_arithmetic() if self.plain else torch.no_grad())
             stack.enter_context(autocast(self.device, self.dtype))
             result = step()
         synchronise(self.device)
@@ -70,13 +66,19 @@ def stages_of(way: Way, work: Workload) -> Stages:
     shown = way.run(lambda: model.decode_generic(pyramid, prompt)).mask_logits[0, :SHOWN_MASKS]
     probabilities = torch.ones(len(shown), 1, device=way.device)
     refer = refer_plainly if way.plain else refer_fast
+
+    def changed_prompt() -> object:
+        if way.plain:  # everything is decoded again
+            return model.decode_generic(pyramid, prompt)
+        return model.decode_categories(pyramid, prompt)
+
     return {
         "backbone": lambda: model.backbone(work.pixels),
         "pixel_decoder": lambda: model.pixel_decoder(features),
         "prompt": lambda: model.encode_prompts(pyramid, work.prompt_mask),
         "generic_decode": lambda: model.decode_generic(pyramid, prompt),
-        "changed_prompt": lambda: model.decode_categories(pyramid, prompt),
-        "refer_decode": lambda: refer(model, pyramid, prompt),
+        "changed_prompt": changed_prompt,
+        "refer_decode": lambda: refer(model, pyramid, prompt, grid=GRID),
         "post_processing": lambda: to_instances(
             probabilities, shown.float(), [1], work.transform, score_thresholds=[0.0]
         ),
@@ -97,27 +99,13 @@ def further_of(way: Way, work: Workload, batch_size: int) -> Stages:
     }
 
 
-def refer_fast(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor) -> Tensor:
+def refer_fast(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor, *, grid: int) -> Tensor:
     """Compare prompts with a grid of points; masks of the best proposals only."""
-    points = model.decode_points(pyramid, grid=GRID)
+    points = model.decode_points(pyramid, grid=grid)
     scores = model.decode_prompts(pyramid, prompts) @ points.vectors.mT
     best = points.ious[0].topk(min(SHOWN_MASKS, points.ious.shape[1])).indices
     masks_of(points.mask_vectors[:, best], pyramid.mask_features)
     return scores
-
-
-def refer_plainly(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor) -> Tensor:
-    """The same scores from one decode of all queries, who see each other through a mask."""
-    batch = len(pyramid.mask_features)
-    boxes = point_grid(GRID, pyramid.padded_size_hw, prompts.device).expand(batch, -1, -1)
-    groups = [model.queries.points(boxes), model.queries.content(prompts, batch)]
-    vectors = torch.cat([group.vectors for group in groups], dim=1)
-    box_logits = torch.cat([group.box_logits for group in groups], dim=1)
-    allowed = attention_allowed(groups, content_independent=True)
-    z = model.decoder.norm(model.decoder(vectors, box_logits, allowed, pyramid.levels)[-1].vectors)
-    points, content = z.split([boxes.shape[1] * model.queries.granularities, len(prompts)], dim=1)
-    model.heads.masks(points, pyramid.mask_features)
-    return model.heads.refer_vectors(content) @ model.heads.refer_vectors(points).mT
 
 
 def measure_stages(

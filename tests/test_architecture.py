@@ -69,7 +69,7 @@ LAYERS = (
     ("dinov.predictor",),
     ("dinov.tiles",),
     ("dinov.convert", "dinov.dense", "dinov.refer"),
-    ("dinov.checkpoints", "dinov.postprocess", "dinov.prompt_bank"),
+    ("dinov.checkpoints", "dinov.plain", "dinov.postprocess", "dinov.prompt_bank"),
     ("dinov.model",),
     ("dinov.batch",),
     ("dinov.ledger", "dinov.panoptic", "dinov.track_files"),

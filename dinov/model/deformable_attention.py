@@ -24,6 +24,7 @@ class MultiScaleDeformableAttention(nn.Module):
         self.attention_weights = nn.Linear(dim, heads * levels * points)
         self.value_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim)
+        self.sample = project_and_sample
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:
@@ -79,4 +80,4 @@ class MultiScaleDeformableAttention(nn.Module):
             offsets = offsets * (references[2:] * (wh * (0.5 / self.points)))
         places = torch.addcmul(offsets, references[:2], wh).view(2, b, q, *lanes)
         projection = None if projected else self.value_proj
-        return self.output_proj(project_and_sample(memory, projection, sizes_hw, places, weights))
+        return self.output_proj(self.sample(memory, projection, sizes_hw, places, weights))

@@ -41,4 +41,14 @@ def test_stages_beside_the_plain_implementation(capsys: pytest.CaptureFixture[st
     assert run(*options) == 0
     table = capsys.readouterr().out
     assert "refer decode" in table
-    assert "times as fast as plain float32" in table
+    assert "times as fast as the published maths" in table
+
+
+def test_the_memory_of_many_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--json", "--targets", "3", "--input-size", "64") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["targets_kept"] == 3
+    # Of 64 x 96 pixels with 64 channels: mask features of 16 x 24, levels of 8 x 12 to 1 x 2.
+    assert report["kept_mib"] > 3 * 64 * (16 * 24 + 8 * 12) * 4 / 2**20
+    assert run("--targets", "1", "--input-size", "64") == 0
+    assert "growth of the peak memory" in capsys.readouterr().out

@@ -10,7 +10,8 @@ from dinov.config import VARIANTS
 from dinov.images import ImageTransform
 from dinov.model.build import build_model
 from dinov.model.dinov import GenericPrediction
-from dinov.stages import Way, Workload, refer_fast, refer_plainly, stages_of
+from dinov.plain import plain_model, refer_plainly
+from dinov.stages import Way, Workload, refer_fast, stages_of
 
 
 @pytest.mark.parametrize("variant", ["tiny", "lite"])
@@ -27,7 +28,7 @@ def test_both_ways_agree(variant: str) -> None:
     pixels = torch.from_numpy(transform.apply_image(image))[None]
     work = Workload(pixels, mask, transform)
     cpu = torch.device("cpu")
-    fast, plain = Way(model, cpu), Way(model, cpu, plain=True)
+    fast, plain = Way(model, cpu), Way(plain_model(model), cpu, plain=True)
     found = [way.run(stages_of(way, work)["generic_decode"]) for way in (fast, plain)]
     assert isinstance(found[0], GenericPrediction)
     assert isinstance(found[1], GenericPrediction)
@@ -36,6 +37,8 @@ def test_both_ways_agree(variant: str) -> None:
     torch.testing.assert_close(found[0].mask_logits, found[1].mask_logits, atol=3e-4, rtol=1e-4)
     pyramid = fast.run(lambda: model.encode_image(pixels))
     prompts = fast.run(lambda: model.encode_prompts(pyramid, mask))
-    scores = fast.run(lambda: refer_fast(model, pyramid, prompts))
-    expected = plain.run(lambda: refer_plainly(model, pyramid, prompts))
-    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+    scores = fast.run(lambda: refer_fast(model, pyramid, prompts, grid=5))
+    found_plainly = plain.run(lambda: refer_plainly(plain.model, pyramid, prompts, grid=5))
+    torch.testing.assert_close(scores, found_plainly[0], atol=1e-4, rtol=1e-4)
+    masks = fast.run(lambda: model.decode_refer(pyramid, prompts, grid=5)).mask_logits
+    torch.testing.assert_close(masks, found_plainly[1], atol=3e-4, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Both ways of sampling equal bilinear interpolation computed by hand, also outside the maps."""
+"""All ways of sampling equal bilinear interpolation computed by hand, also outside the maps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dinov.model.sampling import (
     project_and_sample_on_grids,
     sample_on_grids,
 )
+from dinov.plain import sample_plainly
 
 SIZES = [(3, 5), (2, 4)]
 
@@ -49,6 +50,8 @@ def test_sampling_equals_the_definition(reach: float) -> None:
     expected = by_hand(value, places, weights)
     on_grids = sample_on_grids(value, SIZES, places, weights)
     torch.testing.assert_close(on_grids, expected, atol=1e-5, rtol=1e-5)
+    plain = sample_plainly(value.flatten(2), None, SIZES, places, weights)
+    torch.testing.assert_close(plain, expected, atol=1e-5, rtol=1e-5)
     gathered, inside = gather_and_sum(value, SIZES, places, weights)
     torch.testing.assert_close(gathered.flatten(2), expected, atol=1e-5, rtol=1e-5)
     share = by_hand(torch.ones(2, 23, 2, 1), places, weights)
