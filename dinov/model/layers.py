@@ -24,7 +24,7 @@ class MLP(nn.Module):
         return self.layers[-1](x)
 
 
-TOKENS_AT_ONCE = 512
+TOKENS_AT_ONCE = 1024
 """What is computed of so many tokens stays in a CPU's cache from step to step."""
 
 
