@@ -59,7 +59,8 @@ def sample_plainly(
         samples.append(F.grid_sample(level_map, grid, align_corners=False))  # [B * h, D, Q, p]
     weights = weights.transpose(1, 2).reshape(batch * heads, 1, queries, -1)
     total = (torch.stack(samples, dim=-2).flatten(-2) * weights).sum(-1)  # [B * h, D, Q]
-    return total.unflatten(0, (batch, heads)).flatten(1, 2).transpose(1, 2)
+    result: Tensor = total.unflatten(0, (batch, heads)).flatten(1, 2).transpose(1, 2)
+    return result
 
 
 def refer_plainly(
