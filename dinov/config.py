@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +26,16 @@ class LiteBackboneConfig:
     """A small convolutional backbone taken from timm, by its name there."""
 
     timm_name: str = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Dinov2Config:
+    """A DINOv2 vision transformer with patches of 14 pixels, taken from timm by its name there."""
+
+    timm_name: str = "vit_small_patch14_dinov2"
+    embed_dim: int = 384
+    depth: int = 12
+    num_heads: int = 6
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class ModelConfig:
     ``input_size`` is the length in pixels of the image side named by ``resize`` after resizing.
     """
 
-    backbone: SwinConfig | LiteBackboneConfig = field(default_factory=SwinConfig)
+    backbone: SwinConfig | LiteBackboneConfig | Dinov2Config = field(default_factory=SwinConfig)
     pixel_decoder: PixelDecoderConfig = field(default_factory=PixelDecoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     width: int = 256
@@ -92,6 +103,13 @@ VARIANTS: dict[str, ModelConfig] = {
         resize="longest",
         score_threshold=0.3,
     ),
+    "dinov2-s": ModelConfig(backbone=Dinov2Config()),
+    "dinov2-b": ModelConfig(
+        backbone=Dinov2Config("vit_base_patch14_dinov2", embed_dim=768, num_heads=12)
+    ),
+    "dinov2-l": ModelConfig(
+        backbone=Dinov2Config("vit_large_patch14_dinov2", embed_dim=1024, depth=24, num_heads=16)
+    ),
     "tiny": ModelConfig(
         backbone=_TINY_SWIN,
         pixel_decoder=PixelDecoderConfig(layers=2, feedforward_dim=128),
@@ -106,8 +124,15 @@ VARIANTS: dict[str, ModelConfig] = {
         width=64,
         input_size=128,
     ),
+    "tiny-dinov2": ModelConfig(
+        backbone=Dinov2Config(embed_dim=64, depth=4, num_heads=2),
+        pixel_decoder=PixelDecoderConfig(layers=2, feedforward_dim=128),
+        decoder=_TINY_DECODER,
+        width=64,
+        input_size=128,
+    ),
 }
-"""Every architecture this project knows. ``tiny`` and ``tiny5`` are for tests."""
+"""Every architecture this project knows. Those called ``tiny`` are for tests."""
 
 
 def recognise_variant(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -140,8 +165,13 @@ def _signature(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
         for key in shapes
         if key.startswith("backbone.layers.") and ".blocks." in key
     }
+    positions = shapes.get("backbone.body.pos_embed")
+    depth = sum(
+        re.fullmatch(r"backbone\.body\.blocks\.\d+\.ls1\.gamma", key) is not None for key in shapes
+    )
     return {
         "swin": (patch[0], len(blocks)) if patch else None,
+        "dinov2": (positions[-1], depth) if positions else None,
         "levels": shapes.get("pixel_decoder.level_embed"),
         "queries": shapes.get("queries.query_feat.weight"),
         "projection": shapes.get("heads.class_embed_openset"),
@@ -150,9 +180,11 @@ def _signature(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
 
 def _expected_signature(config: ModelConfig) -> dict[str, object]:
     swin = config.backbone if isinstance(config.backbone, SwinConfig) else None
+    vit = config.backbone if isinstance(config.backbone, Dinov2Config) else None
     decoder = config.decoder
     return {
         "swin": (swin.embed_dim, sum(swin.depths)) if swin else None,
+        "dinov2": (vit.embed_dim, vit.depth) if vit else None,
         "levels": (len(config.pixel_decoder.in_features) + 1, config.width),
         "queries": (decoder.num_queries, config.width),
         "projection": (config.width, decoder.projection_dim),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from dinov.config import LiteBackboneConfig, ModelConfig, SwinConfig
+from dinov.config import Dinov2Config, LiteBackboneConfig, ModelConfig, SwinConfig
 from dinov.model.decoder import Decoder
 from dinov.model.dinov import DINOv
+from dinov.model.dinov2 import Dinov2Backbone
 from dinov.model.heads import Heads
 from dinov.model.lite import LiteBackbone
 from dinov.model.pixel_decoder import PixelDecoder
@@ -50,8 +51,10 @@ def build_model(config: ModelConfig) -> DINOv:
     )
 
 
-def _build_backbone(config: SwinConfig | LiteBackboneConfig) -> tuple[nn.Module, dict[str, int]]:
-    backbone: SwinTransformer | LiteBackbone
+def _build_backbone(
+    config: SwinConfig | LiteBackboneConfig | Dinov2Config,
+) -> tuple[nn.Module, dict[str, int]]:
+    backbone: SwinTransformer | LiteBackbone | Dinov2Backbone
     match config:
         case SwinConfig():
             backbone = SwinTransformer(
@@ -63,4 +66,11 @@ def _build_backbone(config: SwinConfig | LiteBackboneConfig) -> tuple[nn.Module,
             )
         case LiteBackboneConfig():
             backbone = LiteBackbone(config.timm_name)
+        case Dinov2Config():
+            backbone = Dinov2Backbone(
+                config.timm_name,
+                embed_dim=config.embed_dim,
+                depth=config.depth,
+                num_heads=config.num_heads,
+            )
     return backbone, {f"res{i + 2}": c for i, c in enumerate(backbone.channels)}

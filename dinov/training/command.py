@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 
 from dinov.checkpoints import load_model
+from dinov.config import VARIANTS, Dinov2Config
 from dinov.device import DEVICE_HELP, resolve_device
-from dinov.errors import InvalidDataset
+from dinov.errors import CheckpointMissing, InvalidDataset
 from dinov.training.config import (
     PRESETS,
     DataConfig,
@@ -74,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
     )
+    parser.add_argument(
+        "--backbone",
+        type=Path,
+        metavar="FILE",
+        help="weights that a dinov2 preset starts from, as published or as timm has them",
+    )
     parser.add_argument("--steps", type=int, help="stop after this many steps")
     parser.add_argument("--minutes", type=float, help="stop after this many minutes")
     parser.add_argument(
@@ -98,11 +105,14 @@ def run(args: argparse.Namespace) -> int:
     if args.steps or args.minutes:
         config = replace(config, steps=args.steps, minutes=args.minutes)
     config = replace(config, seed=args.seed)
+    _check_backbone(args, config.variant)
     train, val = _data(args)
     config = with_folder_weights(config, args.weights, [folder.name for folder in train])
     with joined(resolve_device(args.device)) as processes:
         device = processes.device
-        trainer = Trainer(config, train, val, args.output, device, args.init, processes)
+        trainer = Trainer(
+            config, train, val, args.output, device, args.init, processes, args.backbone
+        )
         if args.resume:
             trainer.resume()
         trainer.run()
@@ -113,6 +123,18 @@ def _recipe(args: argparse.Namespace) -> TrainingConfig:
     if args.init and not args.preset:
         return fine_tuning(load_model(args.init).variant)
     return PRESETS[args.preset or "lite"]
+
+
+def _check_backbone(args: argparse.Namespace, variant: str) -> None:
+    """Random weights that stay frozen would only be noticed after a day."""
+    wanted = isinstance(VARIANTS[variant].backbone, Dinov2Config)
+    if args.backbone is not None and not wanted:
+        raise InvalidDataset(f"--backbone is for dinov2 presets; '{variant}' has another backbone.")
+    if wanted and not (args.backbone or args.init or args.resume):
+        raise CheckpointMissing(
+            f"'{variant}' starts from DINOv2 weights, which do not come with it. Get them (the "
+            "README says where) and name the file: --backbone FILE."
+        )
 
 
 def _data(args: argparse.Namespace) -> tuple[list[Folder], list[Folder]]:

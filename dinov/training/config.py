@@ -38,6 +38,8 @@ class DataConfig:
     ``weight_power`` tempers how much larger folders count. ``self_prompt_rate`` is the chance that
     a category seen in one image of the batch only is prompted: that teaches nothing about others.
     ``folder_weights`` are (name, factor) pairs that make folders count more or less than that.
+    ``paste_rate`` is the chance that an image gets up to ``paste_objects`` single objects of
+    another one of the batch pasted in.
     """
 
     batch_size: int = 8
@@ -51,6 +53,8 @@ class DataConfig:
     prompts_per_category: int = 4
     self_prompt_rate: float = 0.4
     max_instances: int = 40
+    paste_rate: float = 0.0
+    paste_objects: int = 4
     mask_stride: int = 2
 
 
@@ -169,6 +173,10 @@ PRESETS: dict[str, TrainingConfig] = {
     # The paper's schedule; its data are COCO and SA-1B.
     "swin-t": _PAPER,
     "swin-l": replace(_PAPER, variant="swin-l", refer=ReferConfig(softmax=False)),
+    # DINOv2's features serve as they are; `--set frozen_stages=0` tunes them, too.
+    "dinov2-s": replace(_PAPER, variant="dinov2-s", frozen_stages=4),
+    "dinov2-b": replace(_PAPER, variant="dinov2-b", frozen_stages=4),
+    "dinov2-l": replace(_PAPER, variant="dinov2-l", frozen_stages=4),
 }
 """Recipes by the name that ``--preset`` takes."""
 

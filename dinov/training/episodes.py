@@ -16,11 +16,12 @@ from torch import Tensor
 from dinov.images import read_rgb
 from dinov.training.augmentation import draw_view, jitter_colour, pad_mask, to_input
 from dinov.training.config import DataConfig, ReferConfig
+from dinov.training.copy_paste import choose_objects, paste
 from dinov.training.matcher import Truth
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.refer_episodes import ReferBatch, SeenObject, draw_refer
 from dinov.training.samples import Folder, Sample
-from dinov.types import Mask
+from dinov.types import Mask, SizeHW
 
 _MIN_AREA = 16
 """Objects of fewer pixels in the input are not asked for."""
@@ -83,9 +84,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class _View:
-    """An augmented sample."""
+    """An augmented sample; the photo has the size ``size_hw`` in the upper left."""
 
     pixels: NDArray[np.float32]
+    size_hw: SizeHW
     objects: list[SeenObject]
     known: frozenset[str]
 
@@ -136,7 +138,10 @@ class EpisodeSampler:
         choose = self._choose if is_generic else self._choose_class_agnostic
         chosen = choose(first_views, rng)
         chosen += chosen[: size - first_views]
-        return self._assemble([self._augmented(*choice, rng) for choice in chosen], is_generic, rng)
+        views = [self._augmented(*choice, rng) for choice in chosen]
+        if self.config.paste_rate > 0:
+            views = self._pasted(views, rng)
+        return self._assemble(views, is_generic, rng)
 
     def _choose_class_agnostic(
         self, count: int, rng: np.random.Generator
@@ -189,7 +194,25 @@ class EpisodeSampler:
             objects = [objects[i] for i in sorted(order[: config.max_instances])]
             known = known - dropped
         image = jitter_colour(view.of_image(read_rgb(sample.path)), rng)
-        return _View(to_input(image, config.crop_size), objects, known)
+        return _View(to_input(image, config.crop_size), view.size_hw, objects, known)
+
+    def _pasted(self, views: Sequence[_View], rng: np.random.Generator) -> list[_View]:
+        """Views of which some have objects of others; those are taken as they were before."""
+        result = list(views)
+        for index, view in enumerate(views):
+            if len(views) < 2 or rng.random() >= self.config.paste_rate:
+                continue
+            source = views[(index + int(rng.integers(1, len(views)))) % len(views)]
+            room = self.config.max_instances - len(view.objects)
+            # An object that is there already would be one object in two places.
+            here = {seen.identity for seen in view.objects}
+            others = [seen for seen in source.objects if seen.identity not in here]
+            chosen = choose_objects(others, min(room, self.config.paste_objects), rng)
+            pixels, objects = paste(
+                view.pixels, view.objects, view.size_hw, source.pixels, chosen, min_area=_MIN_AREA
+            )
+            result[index] = replace(view, pixels=pixels, objects=objects)
+        return result
 
     def _assemble(
         self, views: Sequence[_View], is_generic: bool, rng: np.random.Generator

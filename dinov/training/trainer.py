@@ -21,9 +21,11 @@ from dinov.device import autocast
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
+from dinov.model.dinov2 import Dinov2Backbone
 from dinov.model.lite import LiteBackbone
 from dinov.training.batches import made_ahead
 from dinov.training.config import TrainingConfig
+from dinov.training.dinov2 import load_dinov2
 from dinov.training.distributed import ALONE, Processes
 from dinov.training.ema import WeightAverage
 from dinov.training.episodes import Batch, EpisodeSampler, to_device
@@ -38,7 +40,7 @@ _LOG_EVERY = 20
 _STAGES = ("res2", "res3", "res4", "res5")
 _VALIDATION_EPISODES = 64
 _NO_DECAY = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d, nn.Embedding)
-_NO_DECAY_NAMES = ("relative_position_bias_table", "level_embed")
+_NO_DECAY_NAMES = ("relative_position_bias_table", "level_embed", "pos_embed", "cls_token", "gamma")
 _PROJECTIONS = ("class_embed_openset", "class_embed")
 
 
@@ -63,6 +65,7 @@ class Trainer:
         device: torch.device,
         init: str | None = None,
         processes: Processes = ALONE,
+        backbone: Path | None = None,
     ) -> None:
         if config.steps is None and config.minutes is None:
             raise InvalidDataset("A training run needs an end. Give --steps or --minutes.")
@@ -72,6 +75,8 @@ class Trainer:
         self.model = build_model(VARIANTS[config.variant])
         if isinstance(self.model.backbone, LiteBackbone):
             load_imagenet(self.model.backbone)
+        if isinstance(self.model.backbone, Dinov2Backbone) and backbone is not None:
+            load_dinov2(self.model.backbone, backbone)
         if init is not None:
             initialise(self.model, config.variant, init)
         freeze_stages(self.model.backbone, config.frozen_stages)
@@ -256,13 +261,16 @@ class Trainer:
 
 
 def freeze_stages(backbone: nn.Module, count: int) -> None:
-    """Keep the weights of a backbone's first ``count`` stages of four, or of all of it."""
-    if count >= len(_STAGES):
+    """Keep the weights of a backbone's first ``count`` stages of four, or of all of it.
+
+    What makes a pyramid of DINOv2's map is trained in any case: no weights come with it.
+    """
+    if count >= len(_STAGES) and not isinstance(backbone, Dinov2Backbone):
         backbone.requires_grad_(False)
     elif count:
         for stage in backbone.stages()[:count]:  # type: ignore[operator]
-            for module in stage:
-                module.requires_grad_(False)
+            for part in stage:
+                part.requires_grad_(False)
 
 
 def images_per_part(config: TrainingConfig, processes: int) -> int:

@@ -41,12 +41,14 @@ def test_a_batch_is_consistent(sampler: EpisodeSampler, step: int) -> None:
         assert truth.known.shape == (batch.num_categories,)
 
 
+@pytest.mark.parametrize("paste_rate", [0.0, 1.0])
 @pytest.mark.parametrize("step", range(8))
 def test_prompts_and_truths_of_a_category_show_the_same_color(
-    sampler: EpisodeSampler, step: int, monkeypatch: pytest.MonkeyPatch
+    write_folder: WriteFolder, step: int, paste_rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dinov.training.episodes.jitter_colour", lambda image, rng: image)
-    batch = sampler.batch(step)
+    folders = read_folders([write_folder()], "train")
+    batch = EpisodeSampler(folders, replace(CONFIG, paste_rate=paste_rate), seed=0).batch(step)
     colors: dict[int, set[int]] = {}
     for mask, image, category in zip(
         batch.prompt_masks, batch.prompt_image.tolist(), batch.prompt_category.tolist(), strict=True
@@ -59,6 +61,19 @@ def test_prompts_and_truths_of_a_category_show_the_same_color(
                 if full.any():
                     colors[label].add(color_under(batch, image, full))
     assert all(len(found) == 1 for found in colors.values())
+
+
+def test_pasting_adds_objects_at_the_given_rate_and_never_too_many(
+    write_folder: WriteFolder,
+) -> None:
+    folders = read_folders([write_folder()], "train")
+
+    def objects(**changes: float) -> list[int]:
+        sampler = EpisodeSampler(folders, replace(CONFIG, **changes), seed=0)
+        return [len(truth) for step in range(6) for truth in sampler.batch(step).truths]
+
+    assert sum(objects(paste_rate=1.0)) > sum(objects(paste_rate=0.3)) > sum(objects())
+    assert max(objects(paste_rate=1.0, max_instances=2)) == 2
 
 
 def test_boxes_enclose_their_masks(sampler: EpisodeSampler) -> None:
