@@ -38,6 +38,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         help="recipe to follow (default: lite; with --init a short one for the checkpoint)",
     )
+    _add_data_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
+    )
+    parser.add_argument(
+        "--backbone",
+        type=Path,
+        metavar="FILE",
+        help="weights that a dinov2 preset starts from, as published or as timm has them",
+    )
+    parser.add_argument("--steps", type=int, help="stop after this many steps")
+    parser.add_argument("--minutes", type=float, help="stop after this many minutes")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="other values than the recipe's, for example data.batch_size=4 loss.contrast=0 "
+        "duplicate_iou=null (names: dinov/training/config.py; values: JSON)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
+    parser.add_argument("--device", default="auto", help=DEVICE_HELP)
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
@@ -71,29 +98,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data sets that count more or less than by their size",
     )
     parser.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="folders left out")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
-    parser.add_argument(
-        "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
-    )
-    parser.add_argument(
-        "--backbone",
-        type=Path,
-        metavar="FILE",
-        help="weights that a dinov2 preset starts from, as published or as timm has them",
-    )
-    parser.add_argument("--steps", type=int, help="stop after this many steps")
-    parser.add_argument("--minutes", type=float, help="stop after this many minutes")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="other values than the recipe's, for example data.batch_size=4 loss.contrast=0 "
-        "duplicate_iou=null (names: dinov/training/config.py; values: JSON)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
-    parser.add_argument("--device", default="auto", help=DEVICE_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
