@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,15 @@ from pathlib import Path, PurePosixPath
 from app.formats import FORMATS, Format, coco
 from app.formats.dataset import Dataset, prepare
 from app.image_files import ImageFiles
-from app.project import IMPORTED, ExportReport, InvalidInput, ProjectImage, Run, StoredInstance
+from app.project import (
+    IMPORTED,
+    ExportReport,
+    InvalidInput,
+    ProjectImage,
+    Run,
+    StoredInstance,
+    Task,
+)
 from app.store import Store
 from dinov.coco import CocoAnnotation, CocoImage, Encoding, Scalar
 
@@ -27,7 +36,7 @@ def export_project(
     destination: Path,
     *,
     format_name: str = "coco",
-    score_threshold: float | None = None,
+    score_threshold: float | Mapping[Task, float] | None = None,
     with_images: bool = False,
     encoding: Encoding = "auto",
     results: Path | None = None,
@@ -44,8 +53,8 @@ def export_project(
         destination: a file if the format is one file and no images are asked for; a ``.zip`` with
             everything in it; otherwise a folder that is not there yet, or empty.
         format_name: one of ``FORMATS``.
-        score_threshold: the lowest score to write; the project's by default. Accepted instances are
-            written whatever their score.
+        score_threshold: the lowest score to write, for all or by task; the project's where none is
+            given. Accepted instances are written whatever their score.
         with_images: also write the upright images, where the format's readers look for them.
         encoding: of the masks, with the format "coco".
         results: where to write a COCO results file with the same ids, if anywhere.
@@ -93,28 +102,32 @@ def export_project(
 
 
 def project_dataset(
-    store: Store, project_id: str, score_threshold: float | None = None
+    store: Store, project_id: str, score_threshold: float | Mapping[Task, float] | None = None
 ) -> tuple[Dataset, int]:
     """Return what a project shows as a data set, and how many proposals the threshold hides."""
     with store.transaction():
         project = store.project(project_id)
-        threshold = project.score_threshold if score_threshold is None else score_threshold
+        thresholds = {**project.score_thresholds, **_by_task(score_threshold)}
         images = store.images(project_id)
         categories = store.categories(project_id)
         runs = {run.id: run for run in store.runs(project_id)}
-        instances = [instance for image in images for instance in store.instances(image.id)]
-        hidden = sum(counts.hidden for counts in store.counts(project_id, threshold).values())
-    models = {
-        (run.checkpoint, run.fingerprint) for run in runs.values() if run.checkpoint != IMPORTED
-    }
-    ordered = sorted(models)
+        shown = [one for image in images for one in _shown(store, image.id, runs, thresholds)]
+        hidden = sum(counts.hidden for counts in store.counts(project_id, thresholds).values())
+    options = [run.options for run in runs.values() if run.options]
+    tasks = [task for task in Task if task in {chosen.task for chosen in options}]
+    ordered = sorted(
+        {(run.checkpoint, run.fingerprint) for run in runs.values() if run.checkpoint != IMPORTED}
+    )
     info: dict[str, Scalar] = {
         "project": project.name,
-        "score_threshold": threshold,
+        "task": ", ".join(tasks),
+        "in_tiles": any(chosen.in_tiles for chosen in options),
+        "score_threshold": thresholds[Task.GENERIC],
         "checkpoint": ", ".join(dict.fromkeys(checkpoint for checkpoint, _ in ordered)),
         "model": ", ".join(dict.fromkeys(fingerprint for _, fingerprint in ordered)),
     }
-    shown = [instance for instance in instances if instance.is_shown(threshold)]
+    if Task.REFER in tasks:
+        info["refer_score_threshold"] = thresholds[Task.REFER]
     dataset = Dataset(
         tuple(CocoImage(image.id, image.file_name, image.width, image.height) for image in images),
         tuple(categories),
@@ -124,15 +137,34 @@ def project_dataset(
     return dataset, hidden
 
 
+def _by_task(score_threshold: float | Mapping[Task, float] | None) -> Mapping[Task, float]:
+    if score_threshold is None:
+        return {}
+    if isinstance(score_threshold, Mapping):
+        return score_threshold
+    return dict.fromkeys(Task, score_threshold)
+
+
+def _shown(
+    store: Store, image_id: int, runs: Mapping[int, Run], thresholds: Mapping[Task, float]
+) -> list[StoredInstance]:
+    """The instances of an image that are shown at the threshold of its latest run's task."""
+    run_id = store.latest_run(image_id)[0]
+    options = runs[run_id].options if run_id is not None else None
+    threshold = thresholds[options.task if options else Task.GENERIC]
+    return [one for one in store.instances(image_id) if one.is_shown(threshold)]
+
+
 def _annotation(instance: StoredInstance, run: Run) -> CocoAnnotation:
     origin = "source" if run.checkpoint == IMPORTED else "model"
+    task = {"task": run.options.task.value} if run.options else {}
     return CocoAnnotation(
         id=instance.id,
         image_id=instance.image_id,
         category_id=instance.category_id,
         rle=instance.rle,
         score=round(instance.score, 6),
-        attributes={"status": instance.status.value, origin: run.fingerprint},
+        attributes={"status": instance.status.value, origin: run.fingerprint, **task},
     )
 
 

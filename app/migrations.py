@@ -91,4 +91,13 @@ MIGRATIONS: tuple[str, ...] = (
         problems TEXT NOT NULL DEFAULT '[]'
     );
     """,
+    # Runs before this step were generic. What was imported has no task.
+    """
+    ALTER TABLE projects ADD COLUMN refer_score_threshold REAL NOT NULL DEFAULT 0;
+    ALTER TABLE projects ADD COLUMN task TEXT NOT NULL DEFAULT 'generic';
+    ALTER TABLE projects ADD COLUMN in_tiles INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN task TEXT;
+    ALTER TABLE runs ADD COLUMN in_tiles INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET task = 'generic' WHERE checkpoint <> 'imported';
+    """,
 )

@@ -18,7 +18,8 @@ from app.project import AppError, StatusView
 from app.settings import Settings
 from dinov.errors import DinovError
 from dinov.images import read_rgb
-from dinov.types import Image, Prompt, PromptType, Segmentation
+from dinov.options import tile_side
+from dinov.types import Image, Prompt, PromptType, Referral, Segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,9 +56,17 @@ class PredictorLike(Protocol):
         """Return [P, C] embeddings of the prompts drawn on one image."""
 
     def segment(
-        self, image: Image, bank: PromptBank, *, score_threshold: float | None = None
+        self,
+        image: Image,
+        bank: PromptBank,
+        *,
+        score_threshold: float | None = None,
+        tile: int | None = None,
     ) -> Segmentation:
         """Find all objects of the bank's categories in an image."""
+
+    def refer(self, image: Image, bank: PromptBank, *, max_candidates: int = 1) -> Referral:
+        """Rank candidates for the very object behind each category of the bank."""
 
 
 class ModelSession:
@@ -164,16 +173,34 @@ class ModelSession:
         return PromptBank.of(self.fingerprint, embedded)
 
     def segment(
-        self, path: Path, sha256: str, bank: PromptBank, score_threshold: float
+        self,
+        path: Path,
+        sha256: str,
+        bank: PromptBank,
+        score_threshold: float,
+        *,
+        in_tiles: bool = False,
     ) -> Segmentation:
-        """Find the bank's categories in the image at ``path``.
+        """Find the bank's categories in the image at ``path``, with ``in_tiles`` in its parts, too.
+
+        Raises:
+            InvalidImage: if the file cannot be read.
+        """
+        with self._lock:
+            image, predictor = self._read(path, sha256), self._loaded()
+            size_hw = (image.shape[0], image.shape[1])
+            tile = tile_side(size_hw, predictor.input_size) if in_tiles else None
+            return predictor.segment(image, bank, score_threshold=score_threshold, tile=tile)
+
+    def refer(self, path: Path, sha256: str, bank: PromptBank, max_candidates: int) -> Referral:
+        """Rank candidates for the object behind each category in the image at ``path``.
 
         Raises:
             InvalidImage: if the file cannot be read.
         """
         with self._lock:
             image = self._read(path, sha256)
-            return self._loaded().segment(image, bank, score_threshold=score_threshold)
+            return self._loaded().refer(image, bank, max_candidates=max_candidates)
 
     def _loaded(self) -> PredictorLike:
         with self._lock:

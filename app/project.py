@@ -13,6 +13,7 @@ stay the same from one export to the next. All coordinates are original-image pi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,7 @@ IMPORTED = "imported"
 """Stands for the checkpoint of runs that are no runs: instances that were read from a file."""
 
 SCORE_FLOOR = 0.05
-"""Proposals below this score are not kept; the score slider starts here."""
+"""Generic proposals below this score are not kept; the score slider starts here."""
 
 DISPLAY_LONGEST_SIDE = 2048
 """Masks sent to the browser are at most this long; the full-size ones stay for the export."""
@@ -86,6 +87,13 @@ class ServerError(AppError):
     """The server cannot start."""
 
 
+class Task(StrEnum):
+    """What is looked for: every object like the marked ones, or the very object that is marked."""
+
+    GENERIC = "generic"
+    REFER = "refer"
+
+
 class InstanceStatus(StrEnum):
     """What the annotator decided about an instance."""
 
@@ -110,14 +118,28 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """How targets are searched. ``in_tiles`` looks into parts of large photos, too, for generic."""
+
+    task: Task = Task.GENERIC
+    in_tiles: bool = False
+
+
+@dataclass(frozen=True)
 class Project:
-    """A workspace: images, categories, prompts and results. Times are ISO 8601, UTC."""
+    """A workspace: images, categories, prompts and results. Times are ISO 8601, UTC.
+
+    Every task has a score threshold of its own, because its scores mean something else. Those of
+    ``generic`` say how much a mask looks like the marks; those of ``refer`` are the shares of all
+    candidates on an image in being the object, so that even a low one can be the best.
+    """
 
     id: str
     name: str
     created_at: str
     updated_at: str
-    score_threshold: float
+    score_thresholds: Mapping[Task, float]
+    run_options: RunOptions
     last_image_id: int | None
 
 
@@ -180,7 +202,7 @@ class StoredInstance:
 class Run:
     """Where instances come from: the model that found them, and the prompts it was shown.
 
-    ``prompt_ids`` names the prompts by category id.
+    ``prompt_ids`` names the prompts by category id; ``options`` is None for what was imported.
     """
 
     id: int
@@ -188,11 +210,12 @@ class Run:
     checkpoint: str
     fingerprint: str
     prompt_ids: dict[int, list[str]]
+    options: RunOptions | None
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How much is on one image, at the project's score threshold.
+    """How much is on one image, at the project's score threshold for its latest run's task.
 
     ``is_segmented`` with ``shown == 0 and hidden == 0`` means: nothing found.
     """
@@ -338,12 +361,15 @@ class ResultsDocument(TypedDict):
     """The results of one image as the canvas reads them.
 
     ``size`` is the [h, w] of the masks: the image's, or smaller where the image is very large.
-    ``run_id`` is None for an image that was never segmented. Rejected instances are left out.
+    ``run_id`` is None for an image that was never segmented, ``task`` also after an import.
+    ``sought`` are the ids of the categories that were looked for. Rejected instances are left out.
     """
 
     schema: int
     image_id: int
     run_id: int | None
+    task: Task | None
+    sought: list[int]
     rev: int
     size: list[int]
     instances: list[ResultInstance]

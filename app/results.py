@@ -61,10 +61,14 @@ def stored_instance(
 
 def results_document(store: Store, image: ProjectImage) -> ResultsDocument:
     """Put together the results of an image for the canvas; rejected instances are left out."""
+    run_id = store.latest_run(image.id)[0]
+    run = None if run_id is None else store.run(run_id)
     return ResultsDocument(
         schema=1,
         image_id=image.id,
-        run_id=store.latest_run(image.id)[0],
+        run_id=run_id,
+        task=run.options.task if run and run.options else None,
+        sought=list(run.prompt_ids) if run else [],
         rev=image.results_rev,
         size=list(display_size_hw((image.height, image.width))),
         instances=[

@@ -13,8 +13,10 @@ from app.project import (
     Project,
     ProjectImage,
     Run,
+    RunOptions,
     StoredInstance,
     StoredPrompt,
+    Task,
 )
 from dinov.types import Category, Prompt, PromptType, Rle
 
@@ -33,7 +35,11 @@ def to_project(row: Row) -> Project:
         name=row["name"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
-        score_threshold=DEFAULT_SCORE_THRESHOLD if threshold is None else threshold,
+        score_thresholds={
+            Task.GENERIC: DEFAULT_SCORE_THRESHOLD if threshold is None else threshold,
+            Task.REFER: row["refer_score_threshold"],
+        },
+        run_options=_run_options(row),
         last_image_id=row["last_image_id"],
     )
 
@@ -79,7 +85,14 @@ def to_prompt(row: Row) -> StoredPrompt:
 def to_run(row: Row) -> Run:
     """Read a run."""
     prompt_ids = {int(key): ids for key, ids in json.loads(row["prompt_ids"]).items()}
-    return Run(row["id"], row["created_at"], row["checkpoint"], row["fingerprint"], prompt_ids)
+    return Run(
+        id=row["id"],
+        created_at=row["created_at"],
+        checkpoint=row["checkpoint"],
+        fingerprint=row["fingerprint"],
+        prompt_ids=prompt_ids,
+        options=_run_options(row) if row["task"] else None,
+    )
 
 
 def to_instance(row: Row) -> StoredInstance:
@@ -127,3 +140,7 @@ def to_job(row: Row) -> JobView:
         message=row["message"],
         problems=tuple(json.loads(row["problems"])),
     )
+
+
+def _run_options(row: Row) -> RunOptions:
+    return RunOptions(Task(row["task"]), bool(row["in_tiles"]))

@@ -17,8 +17,10 @@ from app.project import (
     InstanceStatus,
     InvalidInput,
     ProjectImage,
+    RunOptions,
     StoredInstance,
     StoredPrompt,
+    Task,
 )
 from app.results import stored_instance
 from app.store import Store
@@ -44,8 +46,8 @@ class SegmentJob:
     """The work of a job; call it with the job's control.
 
     Results are stored image by image. An image that fails is noted and the others go on. An image
-    whose results already come from the same prompts and model is left as it is, so that a job can
-    be cancelled or interrupted and then go on.
+    whose results already come from the same prompts, options and model is left as it is, so that a
+    job can be cancelled or interrupted and then go on.
     """
 
     store: Store
@@ -53,12 +55,13 @@ class SegmentJob:
     model: ModelSession
     project_id: str
     image_ids: tuple[int, ...]
+    options: RunOptions
 
     def __call__(self, control: JobControl) -> str:
         """Do the work and return the closing message."""
         if not self.model.is_loaded:
             control.say("Loading the model …")
-        threshold = self._score_threshold()
+        floor = self._score_floor()
         references = references_of(self.store, self.project_id)
         control.say("Reading the marks …")
         embedded = self._embed(references, control)
@@ -67,13 +70,13 @@ class SegmentJob:
         for problem in missing_marks(self.store.categories(self.project_id), references):
             control.add_problem(problem)
         bank = self.model.bank(embedded)
-        floor = min(SCORE_FLOOR, threshold)
-        run_key = _run_key(self.model.fingerprint, floor, references)
+        run_key = _run_key(self.model.fingerprint, self.options, floor, references)
         run_id = self.store.add_run(
             self.project_id,
             checkpoint=self.model.checkpoint,
             fingerprint=self.model.fingerprint,
             prompt_ids=_prompt_ids(references),
+            options=self.options,
         )
         control.start_clock()
         for number, image_id in enumerate(self.image_ids):
@@ -88,11 +91,15 @@ class SegmentJob:
             return f"Nothing found in {images} at this score threshold."
         return f"Found {_number(control.found, 'object')} in {images}."
 
-    def _score_threshold(self) -> float:
+    def _score_floor(self) -> float:
+        """The score from which proposals are kept; an object's best candidate always is."""
+        if self.options.task is Task.REFER:
+            return 0.0
         # Until the annotator chooses, the checkpoint knows best which scores mean something.
         if not self.store.has_score_threshold(self.project_id):
             self.store.update_project(self.project_id, score_threshold=self.model.score_threshold)
-        return self.store.project(self.project_id).score_threshold
+        thresholds = self.store.project(self.project_id).score_thresholds
+        return min(SCORE_FLOOR, thresholds[Task.GENERIC])
 
     def _embed(
         self, references: Sequence[tuple[ProjectImage, list[StoredPrompt]]], control: JobControl
@@ -126,17 +133,28 @@ class SegmentJob:
             name = image.file_name
             is_up_to_date = self.store.latest_run(image_id)[1] == run_key
             if not is_up_to_date:
-                path = self.files.path(image)
-                segmentation = self.model.segment(path, image.sha256, bank, floor)
-                self._store(image_id, run_id, run_key, segmentation.instances)
+                self._store(image_id, run_id, run_key, self._find(image, bank, floor))
         except (CheckpointError, DeviceUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
             _log.warning("%s could not be segmented", name, exc_info=error)
             control.add_problem(f"{name}: {error or type(error).__name__}")
-        threshold = self.store.project(self.project_id).score_threshold
-        shown = self.store.count_shown(image_id, threshold)
+        thresholds = self.store.project(self.project_id).score_thresholds
+        shown = self.store.count_shown(image_id, thresholds)
         control.advance(found=shown, is_timed=not is_up_to_date)
+
+    def _find(self, image: ProjectImage, bank: PromptBank, floor: float) -> list[Instance]:
+        """What the task finds in an image; for refer the candidates of each object, best first."""
+        path = self.files.path(image)
+        if self.options.task is Task.GENERIC:
+            in_tiles = self.options.in_tiles
+            found = self.model.segment(path, image.sha256, bank, floor, in_tiles=in_tiles)
+            return list(found.instances)
+        # In the place of a candidate that the annotator has rejected comes the next best.
+        statuses = [instance.status for instance in self.store.instances(image.id)]
+        count = 1 + statuses.count(InstanceStatus.REJECTED)
+        referral = self.model.refer(path, image.sha256, bank, count)
+        return [instance for ranked in referral.candidates.values() for instance in ranked]
 
     def _store(
         self, image_id: int, run_id: int, run_key: str, instances: Sequence[Instance]
@@ -159,6 +177,8 @@ class SegmentJob:
                 for proposal in proposals
                 if proposal.category_id in known and not _repeats_a_decision(proposal, decided)
             ]
+            if self.options.task is Task.REFER:
+                new = _one_per_category(new, decided)
             self.store.replace_proposals(image_id, run_id, run_key, new)
 
 
@@ -201,14 +221,18 @@ def missing_marks(
     references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
 ) -> list[str]:
     """Say which categories cannot be looked for, for want of positive prompts."""
-    positive = {
-        s.prompt.category_id for _, prompts in references for s in prompts if s.prompt.positive
-    }
+    positive = _positive_ids(references)
     return [
         f"Category “{category.name}” was not looked for: it has no positive mark on a reference."
         for category in categories
         if category.id not in positive
     ]
+
+
+def _positive_ids(references: Sequence[tuple[ProjectImage, list[StoredPrompt]]]) -> set[int]:
+    """The categories that have a positive prompt."""
+    stored = [one for _, prompts in references for one in prompts]
+    return {one.prompt.category_id for one in stored if one.prompt.positive}
 
 
 def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:
@@ -219,24 +243,40 @@ def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstan
     )
 
 
+def _one_per_category(
+    ranked: Sequence[StoredInstance], decided: Sequence[StoredInstance]
+) -> list[StoredInstance]:
+    """Keep the first of each category that has no accepted instance: it stands for one object."""
+    accepted = {other.category_id for other in decided if other.status is InstanceStatus.ACCEPTED}
+    best: dict[int, StoredInstance] = {}
+    for proposal in ranked:
+        if proposal.category_id not in accepted:
+            best.setdefault(proposal.category_id, proposal)
+    return list(best.values())
+
+
 def _run_key(
     fingerprint: str,
+    options: RunOptions,
     floor: float,
     references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
 ) -> str:
     """Name everything the results of an image depend on, besides the image."""
     marks = [(image.sha256, [repr(s.prompt) for s in prompts]) for image, prompts in references]
-    return hashlib.sha256(json.dumps([fingerprint, floor, marks]).encode()).hexdigest()
+    named = [fingerprint, options.task, options.in_tiles, floor, marks]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
 def _prompt_ids(
     references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
 ) -> dict[int, list[str]]:
+    """Name the prompts of the categories that are looked for."""
     ids: dict[int, list[str]] = {}
     for _, prompts in references:
         for stored in prompts:
             ids.setdefault(stored.prompt.category_id, []).append(stored.id)
-    return ids
+    sought = _positive_ids(references)
+    return {category_id: names for category_id, names in ids.items() if category_id in sought}
 
 
 def _number(count: int, noun: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.example import fill_example
@@ -24,8 +25,10 @@ from app.project import (
     JobView,
     Project,
     ResultsDocument,
+    RunOptions,
     StatusView,
     StoredInstance,
+    Task,
 )
 from app.results import results_document
 from app.segment_job import SegmentJob, require_marks
@@ -99,21 +102,29 @@ class Studio(Workspace):
 
     # Segmentation
 
+    def set_run_options(self, project_id: str, options: RunOptions) -> Project:
+        """Choose how the targets of a project are searched from now on."""
+        self._store.update_project(project_id, task=options.task.value, in_tiles=options.in_tiles)
+        return self._store.project(project_id)
+
     def start_segmentation(
         self,
         project_id: str,
         image_ids: Sequence[int] | None = None,
         score_threshold: float | None = None,
+        options: RunOptions | None = None,
     ) -> str:
         """Begin to segment targets in the background.
 
         New proposals take the place of earlier ones; accepted and rejected instances stay. Images
-        whose results come from the same prompts and model are left as they are.
+        whose results come from the same prompts, options and model are left as they are. With the
+        task refer each category stands for one object, which is found at most once in a target.
 
         Args:
             project_id: the project.
             image_ids: the images to segment; all targets by default.
-            score_threshold: becomes the project's, if it is given.
+            score_threshold: becomes the project's for this task, if it is given.
+            options: how to search; by default as it was chosen for the project.
 
         Returns:
             The id of the job.
@@ -121,11 +132,14 @@ class Studio(Workspace):
         Raises:
             InvalidInput: if nothing is marked, or there is no target.
         """
+        options = options or self._store.project(project_id).run_options
+        if options.task is Task.REFER:
+            options = replace(options, in_tiles=False)
         if score_threshold is not None:
-            self.set_score_threshold(project_id, score_threshold)
+            self.set_score_threshold(project_id, score_threshold, options.task)
         targets = self._targets(project_id, image_ids)
         require_marks(self._store, project_id)
-        work = SegmentJob(self._store, self._files, self._model, project_id, targets)
+        work = SegmentJob(self._store, self._files, self._model, project_id, targets, options)
         return self._jobs.submit(project_id, len(targets), work)
 
     def segment_now(
@@ -133,8 +147,9 @@ class Studio(Workspace):
         project_id: str,
         image_ids: Sequence[int] | None = None,
         score_threshold: float | None = None,
+        options: RunOptions | None = None,
     ) -> dict[int, int]:
-        """Segment targets and wait for it.
+        """Segment targets and wait for it; see ``start_segmentation``.
 
         Returns:
             For each segmented image the number of instances at the project's score threshold. An
@@ -144,7 +159,9 @@ class Studio(Workspace):
             AppError: if it failed or was stopped; the message says why.
         """
         targets = self._targets(project_id, image_ids)
-        job = self._jobs.wait(self.start_segmentation(project_id, targets, score_threshold))
+        job = self._jobs.wait(
+            self.start_segmentation(project_id, targets, score_threshold, options)
+        )
         if job.state is not JobState.DONE:
             raise AppError(job.message)
         counts = self.counts(project_id)
@@ -180,8 +197,8 @@ class Studio(Workspace):
 
     def counts(self, project_id: str) -> dict[int, ImageCounts]:
         """Count prompts and instances of each image, at the project's score threshold."""
-        threshold = self._store.project(project_id).score_threshold
-        return self._store.counts(project_id, threshold)
+        thresholds = self._store.project(project_id).score_thresholds
+        return self._store.counts(project_id, thresholds)
 
     def delete_instance(self, instance_id: int) -> StoredInstance:
         """Take an instance out of the results; it can be restored."""
@@ -196,14 +213,19 @@ class Studio(Workspace):
         return self._decide(instance_id, InstanceStatus.ACCEPTED)
 
     def export_coco(
-        self, project_id: str, destination: Path, *, score_threshold: float | None = None
+        self,
+        project_id: str,
+        destination: Path,
+        *,
+        score_threshold: float | Mapping[Task, float] | None = None,
     ) -> ExportReport:
         """Write a project's results as COCO instances JSON: what is shown is what is exported.
 
         Args:
             project_id: the project.
             destination: a ``.json`` file; it holds the old content or all of the new.
-            score_threshold: the lowest score to write; the project's by default.
+            score_threshold: the lowest score to write, for all or by task; the project's where none
+                is given.
         """
         if destination.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(destination))
@@ -215,7 +237,7 @@ class Studio(Workspace):
         destination: Path,
         *,
         format_name: str = "coco",
-        score_threshold: float | None = None,
+        score_threshold: float | Mapping[Task, float] | None = None,
         with_images: bool = False,
     ) -> ExportReport:
         """Write a project's results in any format; see ``exporting.export_project``."""

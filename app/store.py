@@ -27,9 +27,11 @@ from app.project import (
     Project,
     ProjectImage,
     Run,
+    RunOptions,
     ServerError,
     StoredInstance,
     StoredPrompt,
+    Task,
 )
 from app.rows import (
     from_instance,
@@ -43,7 +45,10 @@ from app.rows import (
 )
 from dinov.types import Category
 
-_SHOWN = "(n.status = 'accepted' OR n.status = 'proposed' AND n.score >= :threshold)"
+_SHOWN = (
+    "(n.status = 'accepted' OR n.status = 'proposed' AND n.score >="
+    " CASE (SELECT task FROM runs WHERE id = i.run_id) WHEN 'refer' THEN :refer ELSE :generic END)"
+)
 
 
 class Store:
@@ -108,7 +113,7 @@ class Store:
         )
 
     def has_score_threshold(self, project_id: str) -> bool:
-        """Whether a threshold was chosen, by the annotator or by the first run."""
+        """Whether a threshold for generic was chosen, by the annotator or by the first run."""
         row = self._one("SELECT score_threshold FROM projects WHERE id = ?", (project_id,), "It")
         return row[0] is not None
 
@@ -249,13 +254,19 @@ class Store:
         checkpoint: str,
         fingerprint: str,
         prompt_ids: Mapping[int, Sequence[str]],
+        options: RunOptions | None = None,
     ) -> int:
-        """Note where the instances of a job come from, and return the run's id."""
+        """Note where instances come from, and return the run's id; an import has no options."""
+        chosen = (options.task, options.in_tiles) if options else (None, False)
         return self._write(
-            "INSERT INTO runs (project_id, created_at, checkpoint, fingerprint, prompt_ids)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (project_id, _now(), checkpoint, fingerprint, json.dumps(prompt_ids)),
+            "INSERT INTO runs (project_id, created_at, checkpoint, fingerprint, prompt_ids,"
+            " task, in_tiles) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (project_id, _now(), checkpoint, fingerprint, json.dumps(prompt_ids), *chosen),
         )
+
+    def run(self, run_id: int) -> Run:
+        """Return one run."""
+        return to_run(self._one("SELECT * FROM runs WHERE id = ?", (run_id,), "This run"))
 
     def runs(self, project_id: str) -> list[Run]:
         """List the runs that the present results of a project come from."""
@@ -318,14 +329,16 @@ class Store:
                 "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
             )
 
-    def count_shown(self, image_id: int, score_threshold: float) -> int:
-        """Count the instances of an image that are shown at a score threshold."""
-        query = f"SELECT COUNT(*) FROM instances n WHERE n.image_id = :image AND {_SHOWN}"
-        values = {"image": image_id, "threshold": score_threshold}
-        return int(self._all(query, values)[0][0])
+    def count_shown(self, image_id: int, thresholds: Mapping[Task, float]) -> int:
+        """Count the instances of an image that are shown at the threshold of its task."""
+        query = (
+            "SELECT COUNT(*) FROM instances n JOIN images i ON i.id = n.image_id"
+            f" WHERE i.id = :image AND {_SHOWN}"
+        )
+        return int(self._all(query, {"image": image_id} | _named(thresholds))[0][0])
 
-    def counts(self, project_id: str, score_threshold: float) -> dict[int, ImageCounts]:
-        """Count prompts and instances of each image of a project."""
+    def counts(self, project_id: str, thresholds: Mapping[Task, float]) -> dict[int, ImageCounts]:
+        """Count prompts and instances of each image, at the threshold of its task."""
         query = f"""
             SELECT i.id, i.run_id, i.results_rev,
                 (SELECT COUNT(*) FROM prompts p WHERE p.image_id = i.id) AS prompts,
@@ -346,7 +359,7 @@ class Store:
                 rejected=row["rejected"],
                 results_rev=row["results_rev"],
             )
-            for row in self._all(query, {"project": project_id, "threshold": score_threshold})
+            for row in self._all(query, {"project": project_id} | _named(thresholds))
         }
 
     # Jobs
@@ -401,6 +414,10 @@ class Store:
             )
             if cursor.rowcount == 0:
                 raise NotFound("This does not exist any more. Reload the page.")
+
+
+def _named(thresholds: Mapping[Task, float]) -> dict[str, Any]:
+    return {task.value: threshold for task, threshold in thresholds.items()}
 
 
 def _now() -> str:

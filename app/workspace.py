@@ -21,6 +21,7 @@ from app.project import (
     ServerError,
     StaleRevision,
     StoredPrompt,
+    Task,
 )
 from app.results import stored_instance
 from app.store import Store
@@ -99,11 +100,14 @@ class Workspace:
         """Remember the image the annotator is looking at."""
         self._store.update_project(project_id, last_image_id=image_id)
 
-    def set_score_threshold(self, project_id: str, score_threshold: float) -> Project:
-        """Set the lowest score that is shown and exported, in [0, 1]."""
+    def set_score_threshold(
+        self, project_id: str, score_threshold: float, task: Task = Task.GENERIC
+    ) -> Project:
+        """Set the lowest score that is shown and exported of what a task has found, in [0, 1]."""
         if not 0 <= score_threshold <= 1:
             raise InvalidInput(f"The score threshold is {score_threshold}; it must be from 0 to 1.")
-        self._store.update_project(project_id, score_threshold=float(score_threshold))
+        column = "refer_score_threshold" if task is Task.REFER else "score_threshold"
+        self._store.update_project(project_id, **{column: float(score_threshold)})
         return self._store.project(project_id)
 
     # Images

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from dinov.types import SizeHW
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 """What a model can compute in. The lower ones are faster where the hardware knows them."""
@@ -12,6 +15,28 @@ MAX_EXAMPLES = 16
 
 MIN_TILE = 64
 """Side in pixels of the smallest parts in which a large image is searched."""
+
+_LARGE = 2
+"""Times the input size: a shorter image has hardly more to show than the model sees of it."""
+
+_TILE_SHARE = 0.4
+"""Of the longest side. With overlap that makes 3 tiles along it, and at most 9 altogether."""
+
+
+def tile_side(size_hw: SizeHW, input_size: int) -> int | None:
+    """Choose tiles that show more of a large image than the whole does at the model's input size.
+
+    Args:
+        size_hw: of the image, in pixels.
+        input_size: side in pixels to which the model resizes images.
+
+    Returns:
+        The side of the tiles in pixels of the image; None if the image is not large.
+    """
+    longest = max(size_hw)
+    if longest <= _LARGE * input_size:
+        return None
+    return max(MIN_TILE, input_size, math.ceil(_TILE_SHARE * longest))
 
 
 @dataclass(frozen=True)

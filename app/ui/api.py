@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -10,7 +11,7 @@ import gradio as gr
 from gradio import FileData
 from gradio.events import api
 
-from app.project import AppError, InvalidInput
+from app.project import AppError, InvalidInput, Task
 from app.segmentation import Studio
 from app.ui.exports import export_file_name, export_folder
 from app.ui.uploads import uploaded_file
@@ -89,14 +90,22 @@ def _project_endpoints(studio: Studio) -> list[Callable[..., Any]]:
 
 def _result_endpoints(studio: Studio) -> list[Callable[..., Any]]:
     def segment(
-        project_id: str, image_ids: list[int] | None = None, score_threshold: float | None = None
+        project_id: str,
+        image_ids: list[int] | None = None,
+        score_threshold: float | None = None,
+        task: str = "generic",
     ) -> dict[str, int]:
         """Segment images of a project and return how many instances each has, by image id.
 
         Without ``image_ids`` all targets are segmented. ``score_threshold``, if given, becomes that
-        of the project. Waits until it is done. JSON has text keys: {"3": 12} is 12 in image 3.
+        of the project for the task. ``task`` is generic: find every object like the marked ones; or
+        refer: find the very object that is marked, of each category at most one on an image. Waits
+        until it is done. JSON has text keys: {"3": 12} is 12 in image 3.
         """
-        found = studio.segment_now(project_id, image_ids, score_threshold)
+        if task not in list(Task):
+            raise InvalidInput(f"Unknown task {task!r}. Use one of: {', '.join(Task)}.")
+        options = replace(studio.project(project_id).run_options, task=Task(task))
+        found = studio.segment_now(project_id, image_ids, score_threshold, options)
         return {str(image_id): count for image_id, count in found.items()}
 
     def export_coco(project_id: str) -> FileData:

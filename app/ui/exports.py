@@ -15,8 +15,10 @@ from gradio.utils import get_upload_folder
 from starlette.background import BackgroundTask
 
 from app.formats import FORMATS
-from app.project import InvalidInput
+from app.project import InvalidInput, Task
 from app.segmentation import Studio
+
+Threshold = Annotated[float | None, Query(ge=0, le=1)]
 
 
 def export_file_name(project_name: str, ending: str = "coco.json") -> str:
@@ -38,13 +40,15 @@ def export_routes(studio: Studio) -> APIRouter:
 
     @router.get("/projects/{project_id}/coco.json", include_in_schema=False)
     def coco(
-        project_id: str, score_threshold: Annotated[float | None, Query(ge=0, le=1)] = None
+        project_id: str, score_threshold: Threshold = None, task: Task | None = None
     ) -> FileResponse:
         name = export_file_name(studio.project(project_id).name)
         folder = Path(tempfile.mkdtemp(prefix="dinov-export-"))
         discard = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
         try:
-            report = studio.export_coco(project_id, folder / name, score_threshold=score_threshold)
+            report = studio.export_coco(
+                project_id, folder / name, score_threshold=_by_task(score_threshold, task)
+            )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -57,7 +61,8 @@ def export_routes(studio: Studio) -> APIRouter:
         project_id: str,
         format: str,  # noqa: A002 - the name on the page
         with_images: bool = False,
-        score_threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
+        score_threshold: Threshold = None,
+        task: Task | None = None,
     ) -> dict[str, Any]:
         if format not in FORMATS:
             raise InvalidInput(f"Unknown format “{format}”. Use one of: {', '.join(FORMATS)}.")
@@ -68,7 +73,7 @@ def export_routes(studio: Studio) -> APIRouter:
             project_id,
             export_folder() / name,
             format_name=format,
-            score_threshold=score_threshold,
+            score_threshold=_by_task(score_threshold, task),
             with_images=with_images,
         )
         return {
@@ -79,3 +84,10 @@ def export_routes(studio: Studio) -> APIRouter:
         }
 
     return router
+
+
+def _by_task(score_threshold: float | None, task: Task | None) -> float | dict[Task, float] | None:
+    """The slider of the page stands for the results of one task."""
+    if score_threshold is None or task is None:
+        return score_threshold
+    return {task: score_threshold}

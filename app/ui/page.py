@@ -107,7 +107,13 @@ class Page:
             with gr.Column(elem_id="st-right"):
                 self.runs = panel(
                     "runs",
-                    events=("segment_pressed", "job_cancelled", "threshold_changed", "polled"),
+                    events=(
+                        "run_options_changed",
+                        "segment_pressed",
+                        "job_cancelled",
+                        "threshold_changed",
+                        "polled",
+                    ),
                 )
                 self.exchange = panel("exchange", events=("files_imported",))
                 self.categories = panel(

@@ -9,7 +9,15 @@ from typing import Any
 
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
 from app.formats import FORMATS
-from app.project import SCORE_FLOOR, ImportReport, Project, ProjectImage, StatusView, StoredPrompt
+from app.project import (
+    SCORE_FLOOR,
+    ImportReport,
+    Project,
+    ProjectImage,
+    StatusView,
+    StoredPrompt,
+    Task,
+)
 from app.ui.snapshot import Snapshot
 
 APP_TITLE = "DINOv Studio"
@@ -70,7 +78,7 @@ def category_list(snapshot: Snapshot) -> str:
 
 
 def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
-    """Draw the Segment buttons, the running job, the score threshold and the download."""
+    """Draw what to search for, the Segment buttons, the job, the score threshold, the download."""
     references = [image for image in snapshot.images if image.is_reference]
     return _text(
         snapshot,
@@ -79,8 +87,10 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         targets=sum(image.is_target for image in snapshot.images),
         is_target=snapshot.image is not None and snapshot.image.is_target,
         segmented_images=sum(count.is_segmented for count in snapshot.counts.values()),
+        run_options=asdict(snapshot.run_options),
+        shown_task=snapshot.shown_task,
         score_threshold=snapshot.score_threshold,
-        score_floor=SCORE_FLOOR,
+        score_floor=SCORE_FLOOR if snapshot.shown_task is Task.GENERIC else 0,
         scores=[
             {"score": instance["score"], "accepted": instance["status"] == "accepted"}
             for instance in snapshot.results["instances"]
@@ -117,14 +127,19 @@ def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
             "id": instance["id"],
             "score": instance["score"],
             "status": instance["status"],
+            "category_id": instance["category_id"],
             "category": categories[instance["category_id"]].name,
             "color": categories[instance["category_id"]].color,
         }
         for instance in sorted(found, key=lambda one: -one["score"])
     ]
+    # Of what was looked for as one object each, the page says which was not found.
+    is_refer = snapshot.results and snapshot.results["task"] is Task.REFER
+    sought = snapshot.results["sought"] if snapshot.results and is_refer else []
     return _text(
         snapshot,
         instances=instances if snapshot.results_url else None,
+        objects=[{"id": id_, "name": categories[id_].name} for id_ in sought if id_ in categories],
         restorable=restorable,
         score_threshold=snapshot.score_threshold,
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from app.project import InvalidInput
+from app.project import InvalidInput, RunOptions, Task
 from app.ui.annotate import with_project
 from app.ui.page import Page, Place, Session, Updates
 
 
-class SegmentPressed(Place):
-    """Segment one image, or all targets."""
+class RunOptionsChanged(Place):
+    """What to search for was chosen."""
+
+    run_options: RunOptions
+
+
+class SegmentPressed(RunOptionsChanged):
+    """Segment one image, or all targets, with the options that the page shows."""
 
     only_image_id: int | None = None
 
@@ -20,9 +26,10 @@ class JobCancelled(Place):
 
 
 class ThresholdChanged(Place):
-    """The score slider was let go."""
+    """The score slider was let go; it stands for the results of one task."""
 
     score_threshold: float
+    task: Task
     order: int
 
 
@@ -45,7 +52,7 @@ def _bind_jobs(page: Page) -> None:
         if event.project_id is None:
             raise InvalidInput("Add images first.")
         image_ids = None if event.only_image_id is None else [event.only_image_id]
-        studio.start_segmentation(event.project_id, image_ids)
+        studio.start_segmentation(event.project_id, image_ids, options=event.run_options)
         return page.refresh(event, session)
 
     def cancel(event: JobCancelled, session: Session) -> Updates:
@@ -56,10 +63,16 @@ def _bind_jobs(page: Page) -> None:
         # Requests may overtake each other; what the user chose last must stay.
         if event.project_id is not None and event.order >= session.threshold_order:
             session.threshold_order = event.order
-            studio.set_score_threshold(event.project_id, event.score_threshold)
+            studio.set_score_threshold(event.project_id, event.score_threshold, event.task)
+        return page.refresh(event, session)
+
+    def choose(event: RunOptionsChanged, session: Session) -> Updates:
+        if event.project_id is not None:
+            studio.set_run_options(event.project_id, event.run_options)
         return page.refresh(event, session)
 
     page.on(page.runs.segment_pressed, segment, SegmentPressed)
+    page.on(page.runs.run_options_changed, choose, RunOptionsChanged)
     page.on(page.runs.job_cancelled, cancel, JobCancelled)
     page.on(page.runs.threshold_changed, change_threshold, ThresholdChanged)
     page.on(page.runs.polled, page.refresh, Place)

@@ -14,6 +14,8 @@ from app.project import (
     Project,
     ProjectImage,
     ResultsDocument,
+    RunOptions,
+    Task,
 )
 from app.segmentation import Studio
 from dinov.types import Category
@@ -73,9 +75,21 @@ class Snapshot:
         return self.project.id if self.project else None
 
     @property
+    def run_options(self) -> RunOptions:
+        """How the next run searches."""
+        return self.project.run_options if self.project else RunOptions()
+
+    @property
+    def shown_task(self) -> Task:
+        """The task that the current image's results come from; before a run, the chosen one."""
+        return (self.results and self.results["task"]) or self.run_options.task
+
+    @property
     def score_threshold(self) -> float:
-        """The score below which proposals are hidden."""
-        return self.project.score_threshold if self.project else DEFAULT_SCORE_THRESHOLD
+        """The score below which proposals on the current image are hidden."""
+        if self.project is None:
+            return DEFAULT_SCORE_THRESHOLD
+        return self.project.score_thresholds[self.shown_task]
 
     @property
     def image_id(self) -> int | None:

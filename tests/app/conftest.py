@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 from app.segmentation import Studio
 from app.settings import Settings
 from dinov.masks import encode_rle, rasterise, rle_area, rle_box_xyxy
-from dinov.types import Instance, Prompt, Segmentation
+from dinov.types import Instance, Prompt, Referral, Segmentation
 
 RED, GREEN, BLUE, WHITE = (220, 20, 20), (20, 200, 20), (20, 20, 220), (255, 255, 255)
 
@@ -34,6 +35,7 @@ class ColorPredictor:
     def __init__(self) -> None:
         self.embedded: list[Prompt] = []
         self.segmented = 0
+        self.tiles: list[int | None] = []
         self.before_segment = lambda: None
 
     def embed_prompts(self, image, prompts: Sequence[Prompt]):
@@ -44,9 +46,22 @@ class ColorPredictor:
         colors = [np.median(image[mask], axis=0).astype(np.float32) for mask in masks]
         return torch.from_numpy(np.stack(colors))
 
-    def segment(self, image, bank, *, score_threshold=None) -> Segmentation:
+    def refer(self, image, bank, *, max_candidates=1) -> Referral:
+        """Of patches of one colour the larger is the likelier; all scores of it add up to 1."""
+        found = self.segment(image, bank, score_threshold=0).instances
+        candidates = {}
+        for category_id in bank.category_ids:
+            ranked = [one for one in found if one.category_id == category_id]
+            ranked.sort(key=lambda one: -one.area)
+            total = sum(one.area for one in ranked)
+            scored = [replace(one, score=one.area / total) for one in ranked]
+            candidates[category_id] = tuple(scored[:max_candidates])
+        return Referral(image.shape[:2], candidates)
+
+    def segment(self, image, bank, *, score_threshold=None, tile=None) -> Segmentation:
         self.before_segment()
         self.segmented += 1
+        self.tiles.append(tile)
         threshold = self.score_threshold if score_threshold is None else score_threshold
         instances = []
         for category_id in bank.category_ids:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
+from app.project import Task
 from app.segmentation import Studio
 from app.settings import Settings
 
@@ -35,7 +36,7 @@ def test_every_target_of_the_example_shows_something(segmented):
 def test_masks_on_the_other_photos_are_of_the_right_category(segmented):
     studio, project_id, _ = segmented
     names = {category.id: category.name for category in studio.categories(project_id)}
-    threshold = studio.project(project_id).score_threshold
+    threshold = studio.project(project_id).score_thresholds[Task.GENERIC]
     expected = {"deer_2": "deer", "deer_3": "deer", "deer_4": "deer", "buses_and_cars": "bus"}
     for image in studio.images(project_id):
         if category := expected.get(Path(image.file_name).stem):

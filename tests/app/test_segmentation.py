@@ -17,6 +17,7 @@ from app.project import (
     NotFound,
     ServerError,
     StoredPrompt,
+    Task,
 )
 from app.results import display_counts
 from app.segmentation import Studio
@@ -58,11 +59,13 @@ def test_nothing_found_is_told_from_not_segmented(marked):
 
 
 def test_the_threshold_is_the_checkpoints_until_it_is_chosen(marked):
-    assert marked.studio.project(marked.id).score_threshold == DEFAULT_SCORE_THRESHOLD
+    assert (
+        marked.studio.project(marked.id).score_thresholds[Task.GENERIC] == DEFAULT_SCORE_THRESHOLD
+    )
     marked.studio.segment_now(marked.id)
-    assert marked.studio.project(marked.id).score_threshold == 0.4
+    assert marked.studio.project(marked.id).score_thresholds[Task.GENERIC] == 0.4
     assert marked.studio.segment_now(marked.id, score_threshold=0.1)[marked.target.id] == 3
-    assert marked.studio.project(marked.id).score_threshold == 0.1
+    assert marked.studio.project(marked.id).score_thresholds[Task.GENERIC] == 0.1
     counts = marked.studio.counts(marked.id)[marked.target.id]
     assert (counts.shown, counts.hidden) == (3, 0)
     marked.studio.set_score_threshold(marked.id, 0.95)

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from app.migrations import MIGRATIONS
-from app.project import InvalidInput, NotFound, ServerError, StoredPrompt
+from app.project import (
+    InvalidInput,
+    NotFound,
+    RunOptions,
+    ServerError,
+    StoredPrompt,
+    Task,
+)
 from app.store import Store
 from dinov.types import Category, Prompt, PromptType, Rle
 
@@ -133,6 +140,28 @@ def test_threads_write_side_by_side(store):
     assert errors == []
     positions = [image.position for image in store.images(project.id)]
     assert positions == list(range(1, 101))
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "studio.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(MIGRATIONS[0])
+        connection.executescript(
+            """
+            PRAGMA user_version = 1;
+            INSERT INTO projects VALUES ('p', 'Deer', 'now', 'now', 'now', 0.7, NULL);
+            INSERT INTO runs VALUES (1, 'p', 'now', 'lite', 'f', '{"3": ["a"]}');
+            INSERT INTO runs VALUES (2, 'p', 'now', 'imported', 'deer.json', '{}');
+            """
+        )
+    connection.close()
+    store = Store(path)
+    project = store.project("p")
+    assert project.run_options == RunOptions(Task.GENERIC, in_tiles=False)
+    assert project.score_thresholds == {Task.GENERIC: 0.7, Task.REFER: 0.0}
+    assert [store.run(1).options, store.run(2).options] == [RunOptions(), None]
+    assert store.run(1).prompt_ids == {3: ["a"]}
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path):

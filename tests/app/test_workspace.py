@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.project import PALETTE, InvalidInput, NotFound, StaleRevision, StoredPrompt
+from app.project import PALETTE, InvalidInput, NotFound, StaleRevision, StoredPrompt, Task
 from app.segmentation import Studio
 from app.settings import Settings
 from dinov.errors import InvalidPrompt
@@ -27,7 +27,10 @@ def test_everything_is_there_again_after_a_restart(marked, tmp_path):
     studio = Studio.open(Settings(data_dir=tmp_path / "data"))
     project = studio.last_project()
     assert project.id == marked.id
-    assert (project.last_image_id, project.score_threshold) == (marked.target.id, 0.7)
+    assert (project.last_image_id, project.score_thresholds[Task.GENERIC]) == (
+        marked.target.id,
+        0.7,
+    )
     assert [i.file_name for i in studio.images(marked.id)] == [
         "reference.png",
         "target.png",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from dinov.masks import encode_rle, rasterise
 from dinov.prompt_bank import PromptBank
-from dinov.types import Image, Instance, Prompt, Segmentation
+from dinov.types import Image, Instance, Prompt, Referral, Segmentation
 
 REACH = 60.0
 """Colours farther than this from the marks' mean belong to something else."""
@@ -38,8 +39,24 @@ class ColourPredictor:
         masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
         return torch.tensor(np.array([image[mask].mean(0) for mask in masks]))
 
+    def refer(self, image: Image, bank: PromptBank, *, max_candidates: int = 1) -> Referral:
+        """Of all patches of an object's colour each has a share in being the object."""
+        candidates = {}
+        for category_id in bank.category_ids:
+            colour = bank.positives[category_id].mean(0).numpy()
+            ranked = sorted(_patches(image, category_id, colour), key=lambda one: -one.score)
+            total = sum(one.score for one in ranked)
+            shares = [replace(one, score=one.score / total) for one in ranked[:max_candidates]]
+            candidates[category_id] = tuple(shares)
+        return Referral(image.shape[:2], candidates)
+
     def segment(
-        self, image: Image, bank: PromptBank, *, score_threshold: float | None = None
+        self,
+        image: Image,
+        bank: PromptBank,
+        *,
+        score_threshold: float | None = None,
+        tile: int | None = None,
     ) -> Segmentation:
         self.gate.wait(timeout=60)
         least = self.score_threshold if score_threshold is None else score_threshold

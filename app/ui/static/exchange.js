@@ -24,7 +24,7 @@ export function mount(context) {
       h("div", { class: "st-exchange-buttons" }, exporting, importing),
     ),
   );
-  hear(element, "threshold", ({ score_threshold }) => Object.assign(state, { score_threshold }));
+  hear(element, "threshold", (threshold) => Object.assign(state, { threshold }));
   follow(context, (value) => {
     Object.assign(state, value);
     exporting.disabled = !state.images;
@@ -95,7 +95,7 @@ function openExport(state) {
   openDialog("Export", fields, "Export", async (data, outcome) => {
     outcome.replaceChildren(waiting("Writing …"));
     const query = new URLSearchParams(data);
-    if (state.score_threshold !== undefined) query.set("score_threshold", state.score_threshold);
+    for (const [name, value] of Object.entries(state.threshold ?? {})) query.set(name, value);
     const answer = await fetch(`projects/${state.project_id}/exports?${query}`, {
       method: "POST",
     });

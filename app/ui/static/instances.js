@@ -25,8 +25,8 @@ export function mount(context) {
       ({ status, score }) => status === "accepted" || score >= state.score_threshold,
     );
     parts.count.textContent = state.instances === null ? "" : String(rows.length);
-    parts.note.textContent = explain(state.instances, rows.length);
-    parts.note.hidden = rows.length > 0;
+    parts.note.textContent = explain(state, rows);
+    parts.note.hidden = !parts.note.textContent;
     parts.undo.hidden = state.restorable === null;
     syncList(list, rows, (instance) => buildRow(instance, { remove, select }));
     light(list, state);
@@ -82,10 +82,23 @@ function place(state) {
   return { project_id: state.project_id, image_id: state.image_id };
 }
 
-function explain(instances, shown) {
+function explain({ instances, objects }, rows) {
   if (instances === null) return "Not segmented yet.";
+  if (objects.length) return missingObjects(objects, instances, rows);
   if (!instances.length) return "Nothing found on this image.";
-  return shown ? "" : "Every proposal is below the score threshold.";
+  return rows.length ? "" : "Every proposal is below the score threshold.";
+}
+
+/** Of objects that were looked for one by one, say which were not found. */
+function missingObjects(objects, instances, rows) {
+  const has = (list, { id }) => list.some(({ category_id }) => category_id === id);
+  const absent = objects.filter((object) => !has(instances, object));
+  const below = objects.filter((object) => has(instances, object) && !has(rows, object));
+  const line = (start, list) =>
+    list.length ? `${start}: ${list.map(({ name }) => name).join(", ")}.` : null;
+  return [line("Not found on this image", absent), line("Below the score threshold", below)]
+    .filter(Boolean)
+    .join(" ");
 }
 
 /** Show which rows are pointed at and selected, without building any anew. */

@@ -1,21 +1,39 @@
 /** Segment, watch it work, choose the score threshold, take the result away. */
 import { follow, h, icon, plural, tell } from "./dom.js";
+import { buildRunOptions, renderRunOptions } from "./run_options.js";
 
 const POLL_MS = 400;
 
+/** What a score means, for the tooltip of the slider. */
+const SCORE_HELP = {
+  generic: "How much a mask looks like the marked objects, each judged by itself.",
+  refer:
+    "How much better a mask fits the object than all others on the image, whose scores add up to 1.",
+};
+
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { job: null, score_threshold: 0.5, sent: null, watched: null, dismissed: null };
+  const state = {
+    job: null,
+    score_threshold: 0.5,
+    sent: null,
+    run_options: { task: "generic", in_tiles: false },
+    sentOptions: null,
+    watched: null,
+    dismissed: null,
+  };
   const parts = build(element, state, trigger);
   follow(context, (value) => {
     const before = { ...state };
     Object.assign(state, value);
     keepChosenThreshold(state, before, value, parts.slider);
+    keepChosenOptions(state, before, value);
+    renderRunOptions(parts.options, state);
     renderButtons(parts, state);
     renderJob(parts, state);
     renderThreshold(parts, state);
-    if (state.score_threshold !== before.score_threshold)
-      tell("threshold", { score_threshold: state.score_threshold });
+    if (state.score_threshold !== before.score_threshold || state.shown_task !== before.shown_task)
+      tellThreshold(state);
   });
   window.setInterval(() => {
     if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
@@ -31,19 +49,39 @@ export function mount(context) {
 function sendThreshold(state, trigger) {
   state.sent = state.score_threshold;
   const order = Date.now();
-  trigger("threshold_changed", { ...place(state), score_threshold: state.sent, order });
+  const task = state.shown_task;
+  trigger("threshold_changed", { ...place(state), score_threshold: state.sent, task, order });
+}
+
+function tellThreshold({ score_threshold, shown_task }) {
+  tell("threshold", { score_threshold, task: shown_task });
 }
 
 /** What the user is choosing goes before an answer that was under way. */
 function keepChosenThreshold(state, before, value, slider) {
-  const settled = value.refused || value.project_id !== before.project_id;
+  const settled =
+    value.refused ||
+    value.project_id !== before.project_id ||
+    value.shown_task !== before.shown_task;
   const answered = value.score_threshold === state.sent;
   if (settled || answered) state.sent = null;
   if (!settled && (state.sent !== null || slider.matches(":active")))
     state.score_threshold = before.score_threshold;
 }
 
+function keepChosenOptions(state, before, value) {
+  const settled = value.refused || value.project_id !== before.project_id;
+  const answered = JSON.stringify(value.run_options) === JSON.stringify(state.sentOptions);
+  if (settled || answered) state.sentOptions = null;
+  if (state.sentOptions !== null) state.run_options = before.run_options;
+}
+
 function build(element, state, trigger) {
+  const options = buildRunOptions(state, (run_options) => {
+    state.run_options = state.sentOptions = run_options;
+    renderRunOptions(options, state);
+    trigger("run_options_changed", { ...place(state), run_options });
+  });
   const all = h("button", {
     type: "button",
     class: "st-button st-primary",
@@ -80,7 +118,13 @@ function build(element, state, trigger) {
     "aria-label": "Score threshold",
   });
   const number = h("output", { class: "st-threshold-value" });
+  const meaning = h("div", { class: "st-threshold-head" }, h("label", {}, "Score threshold"), number);
   const counts = h("p", { class: "st-subtle", role: "status" });
+  const advice = h(
+    "p",
+    { class: "st-subtle" },
+    "All candidates on an image share a score of 1, so a low one can still be right.",
+  );
   const download = h(
     "a",
     { class: "st-button", download: "" },
@@ -91,29 +135,29 @@ function build(element, state, trigger) {
     state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
     renderJob(parts, state);
     renderButtons(parts, state);
-    trigger("segment_pressed", { ...place(state), only_image_id: image_id });
+    const { run_options } = state;
+    trigger("segment_pressed", { ...place(state), run_options, only_image_id: image_id });
   };
-  const parts = { all, one, hint, job, bar, line, cancel, slider, number, counts, download };
+  const jobParts = { job, bar, line, cancel };
+  const thresholdParts = { slider, number, meaning, counts, advice };
+  const parts = { options, all, one, hint, ...jobParts, ...thresholdParts, download };
   slider.addEventListener("input", () => {
     state.score_threshold = Number(slider.value);
     renderThreshold(parts, state);
-    tell("threshold", { score_threshold: state.score_threshold });
+    tellThreshold(state);
   });
   slider.addEventListener("change", () => sendThreshold(state, trigger));
   element.replaceChildren(
     h(
       "section",
       { class: "st-panel st-runs", "aria-label": "Segment" },
+      options.task,
+      options.note,
       h("div", { class: "st-run-buttons" }, all, one),
       hint,
+      options.more,
       job,
-      h(
-        "div",
-        { class: "st-threshold" },
-        h("div", { class: "st-threshold-head" }, h("label", {}, "Score threshold"), number),
-        slider,
-        counts,
-      ),
+      h("div", { class: "st-threshold" }, meaning, slider, counts, advice),
       download,
     ),
   );
@@ -151,9 +195,13 @@ function renderButtons({ all, one, hint, download }, state) {
   download.title = exportable
     ? "All instances above the score threshold, at the original size of the images"
     : "There is nothing to download before the first segmentation.";
-  if (exportable)
-    download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
+  if (exportable) download.href = downloadUrl(state);
   else download.removeAttribute("href");
+}
+
+/** The slider may be ahead of what is saved; it speaks for the task whose results it filters. */
+function downloadUrl({ project_id, score_threshold, shown_task }) {
+  return `projects/${project_id}/coco.json?score_threshold=${score_threshold}&task=${shown_task}`;
 }
 
 function missing(state) {
@@ -228,7 +276,9 @@ function duration(seconds) {
   return `about ${Math.round(seconds / 60)} min`;
 }
 
-function renderThreshold({ slider, number, counts, download }, state) {
+function renderThreshold({ slider, number, meaning, counts, advice, download }, state) {
+  meaning.title = SCORE_HELP[state.shown_task] ?? "";
+  advice.hidden = state.shown_task !== "refer";
   slider.min = state.score_floor;
   slider.value = state.score_threshold;
   slider.style.setProperty(
@@ -241,9 +291,7 @@ function renderThreshold({ slider, number, counts, download }, state) {
       .length ?? 0;
   counts.textContent =
     state.scores === null || state.scores === undefined ? "" : tally(shown, state.scores.length);
-  if (download.hasAttribute("href")) {
-    download.href = `projects/${state.project_id}/coco.json?score_threshold=${state.score_threshold}`;
-  }
+  if (download.hasAttribute("href")) download.href = downloadUrl(state);
 }
 
 function tally(shown, total) {
