@@ -131,9 +131,12 @@ class SegmentJob:
         try:
             image = self.store.image(image_id)
             name = image.file_name
-            is_up_to_date = self.store.latest_run(image_id)[1] == run_key
+            rejected = self._rejected_candidates(image_id)
+            key = f"{run_key}-{rejected}"
+            is_up_to_date = self.store.latest_run(image_id)[1] == key
             if not is_up_to_date:
-                self._store(image_id, run_id, run_key, self._find(image, bank, floor))
+                found = self._find(image, bank, floor, 1 + rejected)
+                self._store(image_id, run_id, key, found)
         except (CheckpointError, DeviceUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
@@ -143,17 +146,23 @@ class SegmentJob:
         shown = self.store.count_shown(image_id, thresholds)
         control.advance(found=shown, is_timed=not is_up_to_date)
 
-    def _find(self, image: ProjectImage, bank: PromptBank, floor: float) -> list[Instance]:
+    def _rejected_candidates(self, image_id: int) -> int:
+        """In the place of each of them comes the next best, so that it must be asked for."""
+        if self.options.task is Task.GENERIC:
+            return 0
+        statuses = [instance.status for instance in self.store.instances(image_id)]
+        return statuses.count(InstanceStatus.REJECTED)
+
+    def _find(
+        self, image: ProjectImage, bank: PromptBank, floor: float, max_candidates: int
+    ) -> list[Instance]:
         """What the task finds in an image; for refer the candidates of each object, best first."""
         path = self.files.path(image)
         if self.options.task is Task.GENERIC:
             in_tiles = self.options.in_tiles
             found = self.model.segment(path, image.sha256, bank, floor, in_tiles=in_tiles)
             return list(found.instances)
-        # In the place of a candidate that the annotator has rejected comes the next best.
-        statuses = [instance.status for instance in self.store.instances(image.id)]
-        count = 1 + statuses.count(InstanceStatus.REJECTED)
-        referral = self.model.refer(path, image.sha256, bank, count)
+        referral = self.model.refer(path, image.sha256, bank, max_candidates)
         return [instance for ranked in referral.candidates.values() for instance in ranked]
 
     def _store(

@@ -105,7 +105,6 @@ def test_after_a_rejected_candidate_comes_the_next_best(marked):
     refer(marked)
     (wrong,) = studio.results(marked.target.id)["instances"]
     studio.delete_instance(wrong["id"])
-    studio.add_prompt(marked.id, marked.reference.id, "red", "point", [15, 15])
     refer(marked)
     assert [left for left, _ in shown(marked)] == [40.0]
 

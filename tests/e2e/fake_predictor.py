@@ -22,7 +22,8 @@ REACH = 60.0
 class ColourPredictor:
     """An embedding is the mean colour under a prompt; an instance is a connected patch of it.
 
-    While ``gate`` is cleared, segmenting waits, so that a test can look at a job at work.
+    While ``gate`` is cleared, segmenting waits, so that a test can look at a job at work. ``tiles``
+    notes in which tiles it was asked to look.
     """
 
     variant = "colour"
@@ -34,6 +35,7 @@ class ColourPredictor:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.tiles: list[int | None] = []
 
     def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
         masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
@@ -59,6 +61,7 @@ class ColourPredictor:
         tile: int | None = None,
     ) -> Segmentation:
         self.gate.wait(timeout=60)
+        self.tiles.append(tile)
         least = self.score_threshold if score_threshold is None else score_threshold
         found = [
             instance

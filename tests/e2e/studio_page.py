@@ -92,6 +92,10 @@ class StudioPage:
         field.press("Enter")
         expect(self.page.locator("#st-categories .st-row", has_text=name)).to_be_visible()
 
+    def find(self, what: str) -> None:
+        """Choose between every object like the marked ones and the very object that is marked."""
+        self.page.get_by_role("radio", name=what).check()
+
     def press_segment_all(self) -> None:
         self.page.locator(".st-run-buttons .st-primary").click()
 

@@ -34,6 +34,9 @@ def test_a_script_marks_segments_and_exports(client: Client, tmp_path: Path) -> 
     assert prompt_id
     found = client.predict(project_id, image_ids, 0.3, api_name="/segment")
     assert found == {str(image_ids[0]): 3, str(image_ids[1]): 2}
+    once = client.predict(project_id, image_ids, None, "refer", api_name="/segment")
+    assert once == dict.fromkeys(found, 1)
+    assert client.predict(project_id, image_ids, api_name="/segment") == found
     path = client.predict(project_id, api_name="/export_coco")
     coco = COCO(path)
     assert len(coco.getAnnIds()) == 5
@@ -63,6 +66,8 @@ def test_mistakes_are_told_in_words(client: Client, tmp_path: Path) -> None:
     image_id = client.predict(
         project_id, handle_file(draw(tmp_path / "a.png", THREE_RED)), api_name="/add_image"
     )
+    with pytest.raises(AppError, match="generic, refer"):
+        client.predict(project_id, None, None, "both", api_name="/segment")
     with pytest.raises(AppError, match="lasso"):
         client.predict(project_id, image_id, "red", "lasso", [1, 1], api_name="/add_prompt")
     with pytest.raises(AppError, match=r"(?i)outside|inside"):

@@ -97,6 +97,60 @@ def test_the_threshold_hides_instances_at_once_and_is_kept(
     expect(studio.instances).to_have_count(3)
 
 
+def test_the_very_object_is_found_once_or_said_not_to_be_there(
+    studio: StudioPage, pictures: list[Path], tmp_path: Path
+) -> None:
+    studio.add_images(*pictures)
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    studio.set_threshold(0.4)
+    expect(studio.instances).to_have_count(3)
+
+    studio.find("This very object")
+    studio.page.reload()
+    expect(studio.page.get_by_role("radio", name="This very object")).to_be_checked()
+    # What is on the image still comes from the run before, and so does its threshold.
+    expect(studio.page.get_by_label("Score threshold")).to_have_value("0.4")
+    studio.segment_all()
+    expect(studio.instances).to_have_count(1)
+    expect(studio.page.get_by_label("Score threshold")).to_have_value("0")
+    expect(studio.card("three.png")).to_contain_text("1 found")
+    studio.download().save_as(tmp_path / "refer.json")
+    coco = COCO(str(tmp_path / "refer.json"))
+    assert len(coco.getAnnIds()) == 2
+    assert coco.dataset["info"]["task"] == "refer"
+
+    studio.set_threshold(0.9)
+    expect(studio.page.locator("#st-instances")).to_contain_text(
+        "Below the score threshold: Object"
+    )
+    studio.open_image("blue.png")
+    expect(studio.page.locator("#st-instances")).to_contain_text("Not found on this image: Object")
+    studio.find("Every object like these")
+    studio.segment_all()
+    studio.open_image("three.png")
+    expect(studio.instances).to_have_count(3)
+    expect(studio.page.get_by_label("Score threshold")).to_have_value("0.4")
+
+
+def test_the_search_in_tiles_stays_in_sight_once_it_is_chosen(
+    studio: StudioPage, pictures: list[Path], studio_server: StudioServer
+) -> None:
+    studio.add_images(pictures[0])
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.page.get_by_text("More", exact=True).click()
+    studio.page.get_by_label("Search large photos in tiles").check()
+    studio.segment_all()
+    assert studio_server.predictor.tiles[-1] is not None
+    studio.page.reload()
+    expect(studio.page.get_by_label("Search large photos in tiles")).to_be_checked()
+    expect(studio.page.get_by_label("Search large photos in tiles")).to_be_visible()
+    studio.find("This very object")
+    expect(studio.page.get_by_label("Search large photos in tiles")).to_be_hidden()
+
+
 def test_a_deleted_instance_stays_away_and_can_be_taken_back(
     studio: StudioPage, pictures: list[Path]
 ) -> None:

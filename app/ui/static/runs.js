@@ -123,7 +123,7 @@ function build(element, state, trigger) {
   const advice = h(
     "p",
     { class: "st-subtle" },
-    "All candidates on an image share a score of 1, so a low one can still be right.",
+    "The scores of all candidates on an image add up to 1, so even a low one can be right.",
   );
   const download = h(
     "a",
