@@ -20,6 +20,9 @@ from dinov.training.losses import (
 )
 from dinov.training.matcher import Matcher, Truth
 
+_EMPTY_SHARE = 0.25
+"""Weight of empty concept masks: at 1, masks of rare concepts stay empty where they should not."""
+
 Assignment = list[tuple[Tensor, Tensor]]
 """Per image: query numbers and the truth numbers they stand for."""
 
@@ -110,7 +113,7 @@ class Criterion:
             empty = F.softplus(strongest).mean()
         weights = self.weights
         return {
-            "concept_bce": weights.concept * weights.mask_bce * (bce + empty),
+            "concept_bce": weights.concept * weights.mask_bce * (bce + _EMPTY_SHARE * empty),
             "concept_dice": weights.concept * weights.mask_dice * dice,
         }
 
