@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,7 +164,17 @@ def run_and_be_killed(folder: Path, output: Path) -> None:
     trainer.run()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums run in the same order in every process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     write_folder: WriteFolder, tmp_path: Path
 ) -> None:
