@@ -43,7 +43,7 @@ HOMES = {
     "fastapi": ("app.ui.",),
     "starlette": ("app.ui.",),
     "uvicorn": ("app.ui.", "app.cli"),
-    "sqlite3": ("app.store",),
+    "sqlite3": ("app.store.",),
     "ray": ("app.cluster",),
     "timm": ("dinov.model.",),
     # The app handles weights through one door; nothing else there may wait for torch to load.

@@ -1,0 +1,15 @@
+"""The database: every row the application keeps, as the values of ``project``.
+
+One module per group of tables; ``database`` holds the connection they share.
+"""
+
+from __future__ import annotations
+
+from app.store.instances import InstanceRows
+from app.store.jobs import JobRows
+from app.store.projects import ProjectRows
+from app.store.prompts import PromptRows
+
+
+class Store(ProjectRows, PromptRows, InstanceRows, JobRows):
+    """Read and write the rows of one database file. Methods that look up an id raise NotFound."""

@@ -1,0 +1,139 @@
+"""Rows of runs and of the instances they found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.project import ImageCounts, InstanceStatus, Run, RunOptions, StoredInstance, Task
+from app.rows import from_instance, to_instance, to_run
+from app.store.database import Database, now
+
+_SHOWN = (
+    "(n.status = 'accepted' OR n.status = 'proposed' AND n.score >="
+    " CASE (SELECT task FROM runs WHERE id = i.run_id) WHEN 'refer' THEN :refer ELSE :generic END)"
+)
+
+
+class InstanceRows(Database):
+    """Read and write runs and instances, and count them."""
+
+    def add_run(
+        self,
+        project_id: str,
+        *,
+        checkpoint: str,
+        fingerprint: str,
+        prompt_ids: Mapping[int, Sequence[str]],
+        options: RunOptions | None = None,
+    ) -> int:
+        """Note where instances come from, and return the run's id; an import has no options."""
+        chosen = (options.task, options.in_tiles) if options else (None, False)
+        return self._write(
+            "INSERT INTO runs (project_id, created_at, checkpoint, fingerprint, prompt_ids,"
+            " task, in_tiles) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (project_id, now(), checkpoint, fingerprint, json.dumps(prompt_ids), *chosen),
+        )
+
+    def run(self, run_id: int) -> Run:
+        """Return one run."""
+        return to_run(self._one("SELECT * FROM runs WHERE id = ?", (run_id,), "This run"))
+
+    def runs(self, project_id: str) -> list[Run]:
+        """List the runs that the present results of a project come from."""
+        query = (
+            "SELECT * FROM runs WHERE id IN (SELECT run_id FROM images WHERE project_id = ?1"
+            " UNION SELECT n.run_id FROM instances n JOIN images i ON i.id = n.image_id"
+            " WHERE i.project_id = ?1) ORDER BY id"
+        )
+        return [to_run(row) for row in self._all(query, (project_id,))]
+
+    def latest_run(self, image_id: int) -> tuple[int | None, str | None]:
+        """Return the id of an image's latest run and the key of what it was asked."""
+        row = self._one("SELECT * FROM images WHERE id = ?", (image_id,), "This image")
+        return row["run_id"], row["run_key"]
+
+    def replace_proposals(
+        self, image_id: int, run_id: int, run_key: str, instances: Iterable[StoredInstance]
+    ) -> None:
+        """Put new proposals in the place of an image's earlier ones; decided instances stay."""
+        with self.transaction():
+            self._connection.execute(
+                "DELETE FROM instances WHERE image_id = ? AND status = 'proposed'", (image_id,)
+            )
+            self.add_instances(image_id, run_id, instances)
+            self._update("images", image_id, {"run_id": run_id, "run_key": run_key})
+
+    def add_instances(
+        self, image_id: int, run_id: int, instances: Iterable[StoredInstance]
+    ) -> None:
+        """Put instances beside those that an image has; without a run before, it gets this one."""
+        rows = [from_instance(image_id, run_id, instance) for instance in instances]
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO instances (image_id, category_id, run_id, size, counts,"
+                " display_counts, box_xyxy, area, score, status) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                rows,
+            )
+            self._connection.execute(
+                "UPDATE images SET run_id = COALESCE(run_id, ?), results_rev = results_rev + 1"
+                " WHERE id = ?",
+                (run_id, image_id),
+            )
+
+    def instances(self, image_id: int) -> list[StoredInstance]:
+        """List the instances of an image, best score first, rejected ones included."""
+        query = "SELECT * FROM instances WHERE image_id = ? ORDER BY score DESC, id"
+        return [to_instance(row) for row in self._all(query, (image_id,))]
+
+    def instance(self, instance_id: int) -> StoredInstance:
+        """Return one instance."""
+        query = "SELECT * FROM instances WHERE id = ?"
+        return to_instance(self._one(query, (instance_id,), "This instance"))
+
+    def set_status(self, instance_id: int, status: InstanceStatus) -> None:
+        """Set what the annotator decided about an instance."""
+        with self.transaction():
+            image_id = self.instance(instance_id).image_id
+            self._update("instances", instance_id, {"status": status.value})
+            self._connection.execute(
+                "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
+            )
+
+    def count_shown(self, image_id: int, thresholds: Mapping[Task, float]) -> int:
+        """Count the instances of an image that are shown at the threshold of its task."""
+        query = (
+            "SELECT COUNT(*) FROM instances n JOIN images i ON i.id = n.image_id"
+            f" WHERE i.id = :image AND {_SHOWN}"
+        )
+        return int(self._all(query, {"image": image_id} | _named(thresholds))[0][0])
+
+    def counts(self, project_id: str, thresholds: Mapping[Task, float]) -> dict[int, ImageCounts]:
+        """Count prompts and instances of each image, at the threshold of its task."""
+        query = f"""
+            SELECT i.id, i.run_id, i.results_rev,
+                (SELECT COUNT(*) FROM prompts p WHERE p.image_id = i.id) AS prompts,
+                COUNT(CASE WHEN {_SHOWN} THEN 1 END) AS shown,
+                COUNT(CASE WHEN n.status = 'rejected' THEN 1 END) AS rejected,
+                COUNT(n.id) AS kept
+            FROM images i LEFT JOIN instances n ON n.image_id = i.id
+            WHERE i.project_id = :project GROUP BY i.id ORDER BY i.position
+        """
+        return {
+            row["id"]: ImageCounts(
+                image_id=row["id"],
+                prompts=row["prompts"],
+                run_id=row["run_id"],
+                is_segmented=row["run_id"] is not None,
+                shown=row["shown"],
+                hidden=row["kept"] - row["shown"] - row["rejected"],
+                rejected=row["rejected"],
+                results_rev=row["results_rev"],
+            )
+            for row in self._all(query, {"project": project_id} | _named(thresholds))
+        }
+
+
+def _named(thresholds: Mapping[Task, float]) -> dict[str, Any]:
+    return {task.value: threshold for task, threshold in thresholds.items()}
