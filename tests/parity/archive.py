@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -35,14 +36,26 @@ def load_script(path: Path) -> ModuleType:
 
 @dataclass(frozen=True)
 class Parity:
-    """One archive, the model that belongs to it, and the recipe's images and prompts."""
+    """One archive, the model that belongs to it, and the recipe's images and prompts.
+
+    With another seed than 0 all weights are others, and so is nothing recorded. ``more_images`` are
+    (height, width) of images that the recipe draws beside its own, by name.
+    """
 
     name: str
     folder: Path
+    seed: int = 0
+    more_images: tuple[tuple[str, tuple[int, int]], ...] = ()
 
     @cached_property
     def recipe(self) -> Any:
-        return load_script(self.folder / "recipe.py")
+        recipe: Any = load_script(self.folder / "recipe.py")
+        for number, (name, size_hw) in enumerate(self.more_images, start=7):
+            recipe.SIZES[name], recipe._SEED[name] = size_hw, number + self.seed
+        if self.seed:  # the recipe seeds by the checksum of a name
+            salt = f"{self.seed}:".encode()
+            recipe.zlib = SimpleNamespace(crc32=lambda name: zlib.crc32(salt + name))
+        return recipe
 
     @cached_property
     def golden(self) -> Any:
