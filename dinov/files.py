@@ -20,7 +20,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
+        partial.touch()
+        usual_mode = partial.stat().st_mode
         yield partial
+        # Some writers (safetensors) make files that only their owner can read.
+        partial.chmod(usual_mode)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,14 @@ from dinov.evaluation.metrics import Coverage, Curve, mean_over_categories
 from dinov.types import PromptType
 
 _TOLERANCE = 0.005
+
+Chosen = Callable[[Episode], bool]
+"""Which episodes count."""
+
+
+def all_episodes(_: Episode) -> bool:
+    """Leave none out."""
+    return True
 
 
 @dataclass
@@ -39,9 +47,10 @@ class MethodResult:
         curve: Curve = np.mean(curves, axis=0)
         return curve
 
-    def iou(self, kind: PromptType, threshold: int, folder: str | None = None) -> float:
-        """Mean over categories of the IoU, of one folder or all."""
-        return float(self._mean_iou(kind, self._rows(folder))[threshold])
+    def iou(self, kind: PromptType, threshold: int, chosen: Chosen = all_episodes) -> float | None:
+        """Mean over categories of the IoU, of all episodes or the chosen; None if there is none."""
+        rows = self._rows(chosen)
+        return float(self._mean_iou(kind, rows)[threshold]) if rows else None
 
     def false_positive_curve(self) -> Curve | None:
         """Mean share of the image found where the category is absent; None without such images."""
@@ -61,20 +70,17 @@ class MethodResult:
     def by_category(self, kind: PromptType, threshold: int) -> dict[tuple[str, str], float]:
         """Mean IoU of every (folder, category)."""
         keys = {episode.key for episode in self.episodes if not episode.absent}
-        return {
-            key: float(self._mean_iou(kind, self._rows(category=key))[threshold])
-            for key in sorted(keys)
-        }
 
-    def _rows(
-        self, folder: str | None = None, category: tuple[str, str] | None = None
-    ) -> list[int]:
+        def curve(key: tuple[str, str]) -> Curve:
+            return self._mean_iou(kind, self._rows(lambda episode: episode.key == key))
+
+        return {key: float(curve(key)[threshold]) for key in sorted(keys)}
+
+    def _rows(self, chosen: Chosen = all_episodes) -> list[int]:
         return [
             row
             for row, episode in enumerate(self.episodes)
-            if not episode.absent
-            and folder in (None, episode.folder)
-            and category in (None, episode.key)
+            if not episode.absent and chosen(episode)
         ]
 
     def _mean_iou(self, kind: PromptType, rows: Sequence[int]) -> NDArray[np.float64]:

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="references that a person has drawn a scribble on (scribble_file in train.json), and "
         "these as scribbles",
     )
+    add(
+        "--novel",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="folders, or FOLDER/CATEGORY, that the checkpoint was not trained on: told apart",
+    )
     options.add_prompts(parser)
 
 
@@ -97,7 +104,9 @@ def _measure(
             "shots": shots,
             "per_category": args.per_category,
             "scribbles": "drawn" if args.drawn_scribbles else "sampled",
+            "novel": args.novel,
         },
+        args.novel,
     )
     name = f"few_shot_{shots}"
     written = report.write(figures, report.to_markdown(figures), args.output, name)

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dinov.evaluation.few_shot import MethodResult
+from dinov.evaluation.episodes import Episode
+from dinov.evaluation.few_shot import Chosen, MethodResult, all_episodes
 from dinov.files import written_whole
 
 
-def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]) -> dict[str, Any]:
+def few_shot_report(
+    results: Sequence[MethodResult], setup: Mapping[str, object], novel: Collection[str] = ()
+) -> dict[str, Any]:
     """Collect the figures; each method at the one threshold that is best for it over everything.
 
     Args:
         results: of all methods on the same episodes.
         setup: how it was measured, written down as it is.
+        novel: folders, or categories as "folder/category", that were not trained on; told apart
+            from the rest, where there are any.
     """
+
+    def is_novel(episode: Episode) -> bool:
+        return episode.folder in novel or "/".join(episode.key) in novel
+
+    def is_seen(episode: Episode) -> bool:
+        return not is_novel(episode)
+
+    groups = {"novel": is_novel, "seen": is_seen} if novel else {}
     methods = []
     for result in results:
         threshold = result.best_threshold()
@@ -28,11 +42,12 @@ def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]
                 "score_threshold": float(result.thresholds[threshold]),
                 "false_positive_area": result.false_positive_area(threshold),
                 "curves": _curves(result),
-                "iou": {str(kind): result.iou(kind, threshold) for kind in result.coverages},
+                "iou": _by_kind(result, threshold),
+                "groups": {
+                    name: _by_kind(result, threshold, chosen) for name, chosen in groups.items()
+                },
                 "folders": {
-                    folder: {
-                        str(kind): result.iou(kind, threshold, folder) for kind in result.coverages
-                    }
+                    folder: _by_kind(result, threshold, partial(_is_of, folder))
                     for folder in folders
                 },
                 "categories": {
@@ -54,6 +69,16 @@ def few_shot_report(results: Sequence[MethodResult], setup: Mapping[str, object]
     }
 
 
+def _by_kind(
+    result: MethodResult, threshold: int, chosen: Chosen = all_episodes
+) -> dict[str, float | None]:
+    return {str(kind): result.iou(kind, threshold, chosen) for kind in result.coverages}
+
+
+def _is_of(folder: str, episode: Episode) -> bool:
+    return episode.folder == folder
+
+
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Tables of a few-shot report: overall, then per folder with the mean over prompt types."""
     methods = report["methods"]
@@ -70,12 +95,15 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         absent = method["false_positive_area"]
         cells += [f"{method['score_threshold']:.3f}", "–" if absent is None else f"{absent:.1%}"]
         lines.append(f"| {method['name']} | " + " | ".join(cells) + " |")
+        for name, values in method["groups"].items():
+            cells = [figure(values[kind]) for kind in kinds]
+            lines.append(f"| {method['name']}, {name} | " + " | ".join(cells) + " | | |")
     first = methods[0]
     header = [f"{first['name']}, {kind}" for kind in kinds]
     header += [method["name"] for method in methods[1:]]
     lines += ["", "| folder | " + " | ".join(header) + " |", "|---|" + "---|" * len(header)]
     for folder, values in first["folders"].items():
-        cells = [f"{values[kind]:.3f}" for kind in kinds]
+        cells = [figure(values[kind]) for kind in kinds]
         cells += [_mean_cell(method["folders"][folder]) for method in methods[1:]]
         lines.append(f"| {folder} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -56,6 +56,16 @@ class SwinTransformer(nn.Module):
             outputs[f"res{i + 2}"] = norm(features).permute(0, 3, 1, 2)
         return outputs
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The parts that make res2, res3, res4 and res5, each from the one before."""
+        parts: list[list[nn.Module]] = []
+        before: nn.Module = self.patch_embed
+        for i, stage in enumerate(self.layers):
+            assert isinstance(stage, SwinStage)
+            parts.append([before, stage.blocks, self.get_submodule(f"norm{i}")])
+            before = stage.downsample or nn.Identity()
+        return parts
+
 
 class PatchEmbed(nn.Module):
     """Patches of 4 x 4 pixels to vectors."""

@@ -126,6 +126,23 @@ def test_a_report_reads_as_json_and_as_tables(episodes: list[Episode], tmp_path:
     assert "| discs | 1.000 | 1.000 | 0.0" in text
 
 
+def test_novel_categories_are_told_apart(episodes: list[Episode]) -> None:
+    right = evaluate([ColorMethod()], episodes, [PromptType.MASK])
+    for episode, coverage in zip(
+        right[0].episodes, right[0].coverages[PromptType.MASK], strict=True
+    ):
+        if episode.category == "red":
+            coverage.iou[:] = 0.0
+    figures = report.few_shot_report(right, {}, novel=["discs/red"])
+    groups = figures["methods"][0]["groups"]
+    assert groups["novel"]["mask"] == 0.0
+    assert groups["seen"]["mask"] == pytest.approx(1.0)
+    assert "| color, novel | 0.000 |" in report.to_markdown(figures)
+    whole = report.few_shot_report(right, {}, novel=["discs"])["methods"][0]["groups"]
+    assert whole["seen"]["mask"] is None
+    assert "| color, seen | – |" in report.to_markdown(report.few_shot_report(right, {}, ["discs"]))
+
+
 def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode]) -> None:
     import torch
 

@@ -13,6 +13,7 @@ from dinov.checkpoints import load_model, save_model
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
+from dinov.model.swin import SwinTransformer
 from dinov.training.config import DataConfig, ReferConfig, TrainingConfig
 from dinov.training.datasets import read_folders
 from dinov.training.ema import WeightAverage
@@ -191,6 +192,29 @@ def test_the_first_stages_of_the_small_backbone_can_be_kept() -> None:
     stages = {name.split(".")[2] for name in learns}
     assert stages == {"3", "4", "5", "6"}
     assert not any("conv_stem" in name or "body.bn1" in name for name in learns)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_first_stages_of_a_swin_can_be_kept(count: int) -> None:
+    model = build_model(VARIANTS["tiny"])
+    freeze_stages(model.backbone, count)
+    kept = {name for name, p in model.backbone.named_parameters() if not p.requires_grad}
+    downsampled = {name for name in kept if "downsample" in name}
+    assert {name.split(".")[1] for name in downsampled} == {str(i) for i in range(count - 1)}
+    of_stages = kept - downsampled - {name for name in kept if "patch_embed" in name}
+    assert {name for name in of_stages if name.startswith("norm")} == {
+        f"norm{i}.{part}" for i in range(count) for part in ("weight", "bias")
+    }
+    assert {name.split(".")[1] for name in of_stages if name.startswith("layers")} == {
+        str(i) for i in range(count)
+    }
+
+
+def test_the_stages_of_a_swin_are_all_of_it() -> None:
+    backbone = build_model(VARIANTS["tiny"]).backbone
+    assert isinstance(backbone, SwinTransformer)
+    parts = [p for stage in backbone.stages() for part in stage for p in part.parameters()]
+    assert {id(p) for p in parts} == {id(p) for p in backbone.parameters()}
 
 
 def test_a_run_can_start_from_a_checkpoint(make_trainer: MakeTrainer, tmp_path: Path) -> None:
