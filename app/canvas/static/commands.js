@@ -77,7 +77,7 @@ export class Commands {
       this.surface.say(`${described(selectedPrompt, this.store)} deleted`);
       this.store.removePrompt(selectedPrompt.id);
     } else if (selectedInstanceId !== null) {
-      this.surface.say("Found object deleted; Ctrl+Z brings it back");
+      this.surface.say(`Found object deleted; ${this.surface.keymap.shown("undo")} brings it back`);
       this.store.deleteInstance(selectedInstanceId);
     }
   }
@@ -158,5 +158,15 @@ export class Commands {
 
   help() {
     this.panels.toggleHelp();
+  }
+
+  /** Until the key is let go, dragging moves the image. */
+  pan() {
+    this.pointer.holdPan(true);
+  }
+
+  /** What another part of the page does; it hears of it. */
+  page(does) {
+    document.dispatchEvent(new CustomEvent("dinov:page", { detail: { does } }));
   }
 }

@@ -72,12 +72,21 @@ export function icon(name) {
 
 /**
  * A button with an icon. `label` is its name for screen readers and, with its key, the tooltip.
+ * @param {string | null} action the id of what it does in the table of keys.
  * @returns {HTMLButtonElement}
  */
-export function iconButton(name, label, key, onclick, attributes = {}) {
-  const title = key ? `${label} (${key})` : label;
-  const options = { type: "button", class: "pc-button", "aria-label": label, title, onclick };
-  return make("button", { ...options, ...attributes }, icon(name));
+export function iconButton(name, label, action, onclick, attributes = {}) {
+  const options = { type: "button", class: "pc-button", "aria-label": label, title: label, onclick };
+  return make("button", { ...options, "data-action": action, ...attributes }, icon(name));
+}
+
+/** Tell in the tooltips of buttons by which key each is done. */
+export function showKeys(root, keymap) {
+  for (const button of root.querySelectorAll("[data-action]")) {
+    const [label, key] = [button.ariaLabel, keymap.shown(button.dataset.action)];
+    button.title = key ? `${label} (${key})` : label;
+    button.ariaKeyShortcuts = key.replace("Ctrl", "Control") || null;
+  }
 }
 
 /** Show another icon in a button. */

@@ -3,11 +3,12 @@
  *
  * Other parts of the page speak to it by events on `document`, without a detour over the server:
  * dinov:threshold {score_threshold}, dinov:highlight and dinov:select {instance_id},
- * dinov:category {category_id}. It says dinov:hover {instance_id}, and dinov:category itself.
+ * dinov:category {category_id}. It says dinov:hover {instance_id}, dinov:category itself, and for
+ * keys that mean something to other parts of the page dinov:page {does}.
  */
 import { Commands } from "./commands.js";
-import { make } from "./dom.js";
-import { actionFor } from "./keymap.js";
+import { make, showKeys } from "./dom.js";
+import { Keymap } from "./keymap.js";
 import { Notices, Panels, StatusLine } from "./panels.js";
 import { Pointer } from "./pointer.js";
 import { Saver } from "./saver.js";
@@ -16,9 +17,13 @@ import { Store } from "./store.js";
 import { Surface } from "./surface.js";
 import { CategoryMenu, FoundBar, Toolbar, ZoomBar } from "./toolbar.js";
 
-const LABEL =
-  "Image with marks. P, B, S and G choose point, box, scribble and polygon, V selects, " +
-  "arrows move the crosshair and Enter places, question mark lists all keys.";
+/** What a screen reader says of the stage. */
+function stageLabel(keymap) {
+  const tools = ["point", "box", "scribble", "polygon", "select"];
+  const keys = tools.map((tool) => `${keymap.shown(`tool-${tool}`)} ${tool}`).join(", ");
+  const help = keymap.shown("help").replace("?", "question mark");
+  return `Image with marks. ${keys}. Arrows move the crosshair, Enter places. ${help} lists all keys.`;
+}
 
 /**
  * Build the canvas inside `host`.
@@ -51,9 +56,15 @@ class Canvas {
     this.requestedFor = null;
     this.store = new Store();
     this.settings = new Settings();
+    // Where storage is switched off, already naming it throws.
+    this.keymap = new Keymap({
+      getItem: (name) => localStorage.getItem(name),
+      setItem: (name, text) => localStorage.setItem(name, text),
+    });
     this.surface = new Surface({
       store: this.store,
       settings: this.settings,
+      keymap: this.keymap,
       say: (text) => this.status.say(text),
     });
     this.saver = new Saver({
@@ -65,7 +76,7 @@ class Canvas {
     this.build();
     this.listen();
     host.__canvas = this;
-    this.update();
+    this.showKeys();
   }
 
   build() {
@@ -80,7 +91,6 @@ class Canvas {
     this.notices = new Notices(surface);
     const [retry, reload] = [() => this.saver.retry(), () => this.reload()];
     this.status = new StatusLine(surface, this.panels.marksButton, { retry, reload });
-    surface.element.setAttribute("aria-label", LABEL);
     const body = make(
       "div",
       { class: "pc-body" },
@@ -96,10 +106,12 @@ class Canvas {
     const { store, surface, settings } = this;
     store.subscribe((change) => this.onStore(change));
     settings.subscribe(() => this.update());
+    this.keymap.subscribe(() => this.showKeys());
     surface.onChange = (what) =>
       what === "pointer" ? this.status.updatePosition() : this.update();
     this.on(document, "keydown", (event) => this.onKey(event));
-    this.on(document, "keyup", (event) => event.key === " " && this.pointer.holdSpace(false));
+    this.on(document, "keyup", () => this.pointer.holdPan(false));
+    this.on(window, "storage", () => this.keymap.load());
     this.on(document, "pointerdown", (event) => this.closePanelsFor(event.target));
     this.on(window, "beforeunload", (event) => this.saver.isDirty && event.preventDefault());
     this.on(document, "dinov:threshold", ({ detail }) =>
@@ -194,12 +206,7 @@ class Canvas {
   onKey(event) {
     if (this.host.offsetParent === null || isTyping(event.target)) return;
     const place = this.placeOf(event.target);
-    if (event.key === " " && place === "stage") {
-      event.preventDefault();
-      this.pointer.holdSpace(true);
-      return;
-    }
-    const [name, argument] = actionFor(event) ?? [];
+    const [name, argument] = this.keymap.commandFor(event) ?? [];
     if (!name || KEPT_BY[place].includes(name)) return;
     if (!this.panels.help.hidden && name !== "help" && name !== "escape") return;
     event.preventDefault();
@@ -220,6 +227,13 @@ class Canvas {
     else if (!menu.element.contains(target)) menu.toggle(false);
   }
 
+  /** Name the keys where they are told: tooltips, and the label of the stage. */
+  showKeys() {
+    showKeys(this.host, this.keymap);
+    this.surface.element.setAttribute("aria-label", stageLabel(this.keymap));
+    this.update();
+  }
+
   update() {
     this.host.dataset.tool = this.settings.tool;
     for (const part of [
@@ -237,9 +251,9 @@ class Canvas {
 /** What keys do not do, by where the focus is: buttons and lists have their own use for them. */
 const KEPT_BY = {
   stage: [],
-  page: ["move"],
-  controls: ["move", "enter"],
-  elsewhere: ["move", "enter", "delete", "escape"],
+  page: ["move", "pan"],
+  controls: ["move", "enter", "pan"],
+  elsewhere: ["move", "enter", "delete", "escape", "pan"],
 };
 
 function isTyping(target) {

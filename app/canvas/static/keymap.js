@@ -1,88 +1,253 @@
-/** The keyboard: which key means what. The same table makes the sheet of shortcuts. */
+/**
+ * The keyboard: which key means what. One table, from which come the handling of keys, the tooltips
+ * and the sheet on which people choose keys of their own. No DOM.
+ *
+ * A key is written as its name with what is held, in small letters: "b", "ctrl shift z", "?".
+ */
 
-/** @type {{title: string, keys: {show: string, does: string}[]}[]} */
-export const SHORTCUTS = [
+const STORED_AS = "dinov-keys";
+
+/**
+ * @typedef {object} Action something a key can do.
+ * @property {string} id stays the same for ever: people's own keys are stored under it.
+ * @property {string} does in words.
+ * @property {string} [row] the row of the sheet that it shares with others.
+ * @property {string[]} keys by which it is done unless someone has chosen others.
+ * @property {[string, ...unknown[]]} run a method of Commands, with its argument.
+ */
+
+const CATEGORIES = Array.from({ length: 9 }, (_, index) => ({
+  id: `category-${index + 1}`,
+  row: "Category 1 to 9",
+  does: `Category ${index + 1}`,
+  keys: [String(index + 1)],
+  run: ["category", index],
+}));
+
+const MOVES = [
+  ["", 1, "Move by a pixel: the mark, corner or crosshair"],
+  ["shift ", 10, "Move by 10 pixels"],
+].flatMap(([held, step, row]) =>
+  Object.entries({ left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] }).map(
+    ([side, [x, y]]) => ({
+      id: `move-${side}-${step}`,
+      row,
+      does: `Move ${side} by ${step}`,
+      keys: [`${held}arrow${side}`],
+      run: ["move", [x * step, y * step]],
+    }),
+  ),
+);
+
+/** @type {{title: string, actions: Action[]}[]} */
+export const SECTIONS = [
   {
     title: "Mark",
-    keys: [
-      { show: "P  B  S  G", does: "point, box, scribble, polygon" },
-      { show: "Right button", does: "draw with the other sign" },
-      { show: "N", does: "positive or negative" },
-      { show: "1 … 9", does: "category" },
-      { show: "[  ]", does: "thinner or wider scribble" },
-      { show: "Enter", does: "close a polygon" },
-      { show: "Esc", does: "drop what is being drawn" },
+    actions: [
+      { id: "tool-point", does: "Point", keys: ["p"], run: ["tool", "point"] },
+      { id: "tool-box", does: "Box", keys: ["b"], run: ["tool", "box"] },
+      { id: "tool-scribble", does: "Scribble", keys: ["s"], run: ["tool", "scribble"] },
+      { id: "tool-polygon", does: "Polygon", keys: ["g"], run: ["tool", "polygon"] },
+      { id: "sign", does: "Positive or negative", keys: ["n"], run: ["sign"] },
+      ...CATEGORIES,
+      { id: "thinner", row: "Thinner, wider", does: "Thinner", keys: ["["], run: ["width", 0.8] },
+      { id: "wider", row: "Thinner, wider", does: "Wider", keys: ["]"], run: ["width", 1.25] },
+      { id: "enter", does: "Place at the crosshair; close", keys: ["enter"], run: ["enter"] },
+      { id: "escape", does: "Drop it; let go", keys: ["escape"], run: ["escape"] },
     ],
   },
   {
     title: "Change",
-    keys: [
-      { show: "V", does: "select marks and found objects" },
-      { show: "Delete", does: "delete what is selected" },
-      { show: "Arrows", does: "move it by 1 pixel, with Shift by 10" },
-      { show: "Ctrl Z", does: "undo" },
-      { show: "Ctrl Shift Z", does: "redo" },
+    actions: [
+      { id: "tool-select", does: "Select", keys: ["v"], run: ["tool", "select"] },
+      { id: "delete", does: "Delete", keys: ["delete", "backspace"], run: ["delete"] },
+      ...MOVES,
+      { id: "undo", does: "Undo", keys: ["ctrl z"], run: ["undo"] },
+      { id: "redo", does: "Redo", keys: ["ctrl shift z", "ctrl y"], run: ["redo"] },
     ],
   },
   {
     title: "Look",
-    keys: [
-      { show: "Wheel, pinch", does: "zoom" },
-      { show: "Space + drag", does: "move the image (also: middle button)" },
-      { show: "F  +  −", does: "fit, zoom in, zoom out" },
-      { show: "Page Up", does: "image before" },
-      { show: "Page Down", does: "image after" },
-      { show: "H", does: "show or hide found objects" },
-      { show: "L", does: "labels" },
-      { show: "?", does: "this sheet" },
+    actions: [
+      { id: "pan", does: "Hold and drag to move the image", keys: ["space"], run: ["pan"] },
+      { id: "fit", does: "Fit the image", keys: ["f"], run: ["fit"] },
+      { id: "zoom-in", does: "Zoom in", keys: ["+", "="], run: ["zoom", 1.25] },
+      { id: "zoom-out", does: "Zoom out", keys: ["-"], run: ["zoom", 0.8] },
+      { id: "overlay", does: "Show or hide found objects", keys: ["h"], run: ["overlay"] },
+      { id: "labels", does: "Labels", keys: ["l"], run: ["labels"] },
+      { id: "help", does: "This sheet", keys: ["?"], run: ["help"] },
     ],
   },
   {
-    title: "Without a mouse",
-    keys: [
-      { show: "Arrows", does: "with a drawing tool: move the crosshair" },
-      { show: "Enter", does: "place a point or corner, begin or end a scribble" },
+    title: "Images",
+    actions: [
+      { id: "image-before", does: "Image before", keys: ["pageup"], run: ["page", "image-before"] },
+      { id: "image-after", does: "Image after", keys: ["pagedown"], run: ["page", "image-after"] },
     ],
   },
 ];
 
-const LETTERS = {
-  v: ["tool", "select"],
-  p: ["tool", "point"],
-  b: ["tool", "box"],
-  s: ["tool", "scribble"],
-  g: ["tool", "polygon"],
-  n: ["sign"],
-  h: ["overlay"],
-  l: ["labels"],
-  f: ["fit"],
-  "+": ["zoom", 1.25],
-  "=": ["zoom", 1.25],
-  "-": ["zoom", 0.8],
-  "[": ["width", 1 / 1.25],
-  "]": ["width", 1.25],
-  "?": ["help"],
-  delete: ["delete"],
-  backspace: ["delete"],
-  escape: ["escape"],
-  enter: ["enter"],
-};
+/** What mouse, fingers and pen do; told on the sheet, not to be changed. */
+export const GESTURES = [
+  ["Right button", "Draw with the other sign"],
+  ["Wheel, pinch", "Zoom"],
+  ["Middle button, two fingers", "Move the image"],
+];
 
-const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
+const ACTIONS = SECTIONS.flatMap(({ actions }) => actions);
+const BY_ID = new Map(ACTIONS.map((action) => [action.id, action]));
+
+const MODIFIERS = new Set(["shift", "control", "alt", "altgraph", "meta", "capslock", "dead"]);
 
 /**
- * @param {{key: string, ctrlKey: boolean, metaKey: boolean, altKey: boolean, shiftKey: boolean}} event
- * @returns {[string, ...unknown[]] | null} the action meant, with its argument.
+ * @param {KeyboardEvent} event
+ * @returns {string | null} the key with what is held; null for a modifier alone.
  */
-export function actionFor({ key, ctrlKey, metaKey, altKey, shiftKey }) {
-  const name = key.toLowerCase();
-  if (ctrlKey || metaKey) {
-    if (name === "z") return [shiftKey ? "redo" : "undo"];
-    return name === "y" ? ["redo"] : null;
+export function keyOf(event) {
+  const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+  const name = key === " " ? "space" : key.toLowerCase();
+  if (MODIFIERS.has(name)) return null;
+  // On many keyboards brackets are typed with AltGr, which is told as Ctrl and Alt.
+  const composed = name.length === 1 && (event.getModifierState?.("AltGraph") ?? false);
+  const isSymbol = name.length === 1 && name.toUpperCase() === name;
+  const held = [
+    (ctrlKey || metaKey) && !composed && "ctrl",
+    altKey && !composed && "alt",
+    // A symbol says itself whether Shift was needed to type it.
+    shiftKey && !isSymbol && "shift",
+  ];
+  return [...held.filter(Boolean), name].join(" ");
+}
+
+const NAMES = {
+  arrowleft: "←",
+  arrowright: "→",
+  arrowup: "↑",
+  arrowdown: "↓",
+  escape: "Esc",
+  pageup: "Page Up",
+  pagedown: "Page Down",
+  "-": "−",
+};
+
+/** @returns {string[]} what stands on the keys: "ctrl shift z" is Ctrl, Shift, Z. */
+export function keyNames(key) {
+  return key.split(" ").map((part) => NAMES[part] ?? part[0].toUpperCase() + part.slice(1));
+}
+
+/** The keys in use: those of the table, except where someone has chosen others. */
+export class Keymap {
+  /** @param {{getItem: Function, setItem: Function}} storage keeps what was chosen. */
+  constructor(storage) {
+    this.storage = storage;
+    this.listeners = new Set();
+    this.load();
   }
-  if (altKey) return null;
-  if (/^[1-9]$/.test(name)) return ["category", Number(name) - 1];
-  if (Object.hasOwn(ARROWS, name))
-    return ["move", ARROWS[name].map((step) => step * (shiftKey ? 10 : 1))];
-  return Object.hasOwn(LETTERS, name) ? LETTERS[name] : null;
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+  }
+
+  /** Read what was chosen, here or in another window. */
+  load() {
+    this.chosen = chosenIn(this.storage);
+    this.index();
+  }
+
+  /** A key that was chosen for something is taken from what it does in the table. */
+  index() {
+    this.actions = new Map();
+    for (const { id, keys } of ACTIONS)
+      for (const key of this.chosen[id] ? [] : keys) this.actions.set(key, BY_ID.get(id));
+    for (const [id, keys] of Object.entries(this.chosen))
+      for (const key of keys) this.actions.set(key, BY_ID.get(id));
+    for (const listener of this.listeners) listener();
+  }
+
+  /** @returns {string[]} the keys that do an action. */
+  keysOf(id) {
+    const keys = this.chosen[id] ?? BY_ID.get(id)?.keys ?? [];
+    return keys.filter((key) => this.actions.get(key)?.id === id);
+  }
+
+  /** @returns {Action | null} what a key does. */
+  actionOf(key) {
+    return this.actions.get(key) ?? null;
+  }
+
+  /** @returns {[string, ...unknown[]] | null} the command meant, with its argument. */
+  commandFor(event) {
+    return this.actionOf(keyOf(event))?.run ?? null;
+  }
+
+  /** @returns {string} the first key of an action, as people write it; "" if it has none. */
+  shown(id) {
+    const [key] = this.keysOf(id);
+    return key ? keyNames(key).join("+") : "";
+  }
+
+  /** @returns {boolean} whether an action has other keys than those of the table. */
+  isChanged(id) {
+    return this.keysOf(id).join() !== BY_ID.get(id).keys.join();
+  }
+
+  get hasChanges() {
+    return ACTIONS.some(({ id }) => this.isChanged(id));
+  }
+
+  /**
+   * Let a key do an action, and nothing else any more.
+   * @param {string | null} inPlaceOf the key of the action that it replaces.
+   */
+  bind(id, key, inPlaceOf = null) {
+    const keys = this.keysOf(id).filter((old) => old !== key);
+    const at = inPlaceOf === null ? -1 : keys.indexOf(inPlaceOf);
+    if (at < 0) keys.push(key);
+    else keys[at] = key;
+    this.release([key]);
+    this.choose({ ...this.chosen, [id]: keys });
+  }
+
+  unbind(id, key) {
+    this.choose({ ...this.chosen, [id]: this.keysOf(id).filter((old) => old !== key) });
+  }
+
+  /** Give an action the keys of the table again; they do nothing else any more. */
+  reset(id) {
+    this.release(BY_ID.get(id).keys);
+    const { [id]: _, ...others } = this.chosen;
+    this.choose(others);
+  }
+
+  resetAll() {
+    this.choose({});
+  }
+
+  /** Take keys from the actions for which they were chosen. */
+  release(keys) {
+    this.chosen = Object.fromEntries(
+      Object.entries(this.chosen).map(([id, own]) => [id, own.filter((k) => !keys.includes(k))]),
+    );
+  }
+
+  choose(chosen) {
+    this.chosen = chosen;
+    try {
+      this.storage.setItem(STORED_AS, JSON.stringify(chosen));
+    } catch {
+      // Storage may be switched off; the keys then last until the page is left.
+    }
+    this.index();
+  }
+}
+
+function chosenIn(storage) {
+  try {
+    const stored = Object.entries(JSON.parse(storage.getItem(STORED_AS) ?? "{}"));
+    const isUsable = ([id, keys]) =>
+      BY_ID.has(id) && Array.isArray(keys) && keys.every((key) => typeof key === "string");
+    return Object.fromEntries(stored.filter(isUsable));
+  } catch {
+    return {};
+  }
 }

@@ -2,14 +2,15 @@
 import { icon, iconButton, make } from "./dom.js";
 import { colorOf } from "./color.js";
 import { described } from "./gestures.js";
-import { SHORTCUTS } from "./keymap.js";
+import { KeySheet } from "./keysheet.js";
 import { swatch } from "./toolbar.js";
 
 /** All panels that can be open; at most one is. */
 export class Panels {
   constructor(surface) {
     this.surface = surface;
-    this.help = helpSheet(() => this.closeAll());
+    this.sheet = new KeySheet(surface.keymap, () => this.closeAll());
+    this.help = this.sheet.element;
     this.marks = make("div", {
       class: "pc-panel pc-marks",
       role: "region",
@@ -37,7 +38,7 @@ export class Panels {
   toggleHelp() {
     const show = this.help.hidden;
     this.closeAll();
-    this.help.hidden = !show;
+    this.sheet.show(show);
     (show ? this.help.querySelector("button") : this.surface.element).focus();
   }
 
@@ -88,34 +89,6 @@ export class Panels {
   }
 }
 
-function helpSheet(close) {
-  const sections = SHORTCUTS.map(({ title, keys }) =>
-    make(
-      "section",
-      {},
-      make("h3", {}, title),
-      make("dl", {}, ...keys.flatMap(({ show, does }) => [keyNames(show), make("dd", {}, does)])),
-    ),
-  );
-  const head = make(
-    "header",
-    {},
-    make("h2", {}, "Keys"),
-    iconButton("close", "Close", "Esc", close),
-  );
-  return make(
-    "div",
-    { class: "pc-panel pc-help", role: "dialog", "aria-label": "Keys", hidden: true },
-    head,
-    make("div", { class: "pc-keys" }, ...sections),
-  );
-}
-
-/** Words two spaces apart are separate keys. */
-function keyNames(show) {
-  return make("dt", {}, ...show.split("  ").map((name) => make("kbd", {}, name)));
-}
-
 /** What is said on the stage itself: nothing to show, loading, failed, nothing found. */
 export class Notices {
   constructor(surface) {
@@ -161,12 +134,12 @@ export class Notices {
   }
 
   noteText() {
-    const { results, resultsState, store, settings, left, shown } = this.surface;
+    const { results, resultsState, store, settings, keymap, left, shown } = this.surface;
     if (resultsState === "failed") return "The found objects could not be loaded";
     if (!results || resultsState === "none") return "";
     if (left.length === 0)
       return results.instances.length ? "All found objects deleted" : "Nothing found in this image";
-    if (!settings.overlay) return "Found objects are hidden (H shows them)";
+    if (!settings.overlay) return `Found objects are hidden${byKey(keymap, "overlay", "shows them")}`;
     if (shown.length > 0) return "";
     const them =
       left.length === 1 ? "The one object found is" : `All ${left.length} objects found are`;
@@ -251,16 +224,22 @@ const HINTS = {
   point: "Click on an object",
   box: "Drag a box around an object",
   scribble: "Scribble over an object",
-  polygon: "Click corner after corner around an object; Enter closes",
+  polygon: "Click corner after corner around an object; click the first again to close",
 };
 
-function hintFor({ image, store, settings }) {
+/** " (H shows them)", with the key in use; nothing if there is none. */
+function byKey(keymap, action, does) {
+  const key = keymap.shown(action);
+  return key && ` (${key} ${does})`;
+}
+
+function hintFor({ image, store, settings, keymap }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
   if (store.selectedPrompt)
-    return `${described(store.selectedPrompt, store)}: drag to move, Delete removes`;
-  if (store.selectedInstanceId !== null) return "Found object selected; Delete removes it";
+    return `${described(store.selectedPrompt, store)}: drag to move${byKey(keymap, "delete", "deletes")}`;
+  if (store.selectedInstanceId !== null) return `Found object selected${byKey(keymap, "delete", "deletes it")}`;
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;
 }

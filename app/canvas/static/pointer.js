@@ -10,7 +10,7 @@ export class Pointer {
     this.surface = surface;
     this.down = new Map();
     this.gesture = null;
-    this.spaceHeld = false;
+    this.panHeld = false;
     this.penSeen = false;
     const { element } = surface;
     const listen = (name, handler) => element.addEventListener(name, handler.bind(this));
@@ -52,7 +52,7 @@ export class Pointer {
     const { settings, store } = surface;
     const reach = REACH[event.pointerType] ?? REACH.mouse;
     const resting = event.pointerType === "touch" && this.penSeen;
-    if (event.button === 1 || this.spaceHeld || resting) return pan(surface, at);
+    if (event.button === 1 || this.panHeld || resting) return pan(surface, at);
     if (settings.tool === "select" || store.readOnly) {
       return event.button === 0 ? grab(surface, at, reach) : null;
     }
@@ -92,7 +92,7 @@ export class Pointer {
   updateCursor(hovered) {
     const { element, settings, store } = this.surface;
     let cursor = "crosshair";
-    if (this.spaceHeld) cursor = this.down.size ? "grabbing" : "grab";
+    if (this.panHeld) cursor = this.down.size ? "grabbing" : "grab";
     else if (store.readOnly || settings.tool === "select") {
       if (!hovered) return;
       cursor = hovered.found ? "pointer" : "default";
@@ -135,8 +135,10 @@ export class Pointer {
     );
   }
 
-  holdSpace(held) {
-    this.spaceHeld = held;
+  /** While the key for it is held, dragging moves the image. */
+  holdPan(held) {
+    if (held === this.panHeld) return;
+    this.panHeld = held;
     this.updateCursor({});
   }
 

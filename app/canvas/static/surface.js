@@ -22,9 +22,11 @@ import { constrained, fitted, panned, toImage } from "./view.js";
 const LAYERS = ["photo", "found", "marks"];
 
 export class Surface {
-  /** @param {{store: object, settings: object, say: (text: string) => void}} parts */
-  constructor({ store, settings, say }) {
-    Object.assign(this, { store, settings, say });
+  /**
+   * @param {{store: object, settings: object, keymap: object, say: (text: string) => void}} parts
+   */
+  constructor({ store, settings, keymap, say }) {
+    Object.assign(this, { store, settings, keymap, say });
     this.canvases = Object.fromEntries(
       LAYERS.map((name) => [name, make("canvas", { class: "pc-layer" })]),
     );

@@ -3,29 +3,29 @@ import { icon, iconButton, make, setIcon } from "./dom.js";
 import { colorOf, inkOn } from "./color.js";
 
 const TOOLS = [
-  ["select", "Select", "V"],
-  ["point", "Point", "P"],
-  ["box", "Box", "B"],
-  ["scribble", "Scribble", "S"],
-  ["polygon", "Polygon", "G"],
+  ["select", "Select"],
+  ["point", "Point"],
+  ["box", "Box"],
+  ["scribble", "Scribble"],
+  ["polygon", "Polygon"],
 ];
 
 /** The main toolbar: tool, sign, category, width of a scribble, undo and redo. */
 export class Toolbar {
   constructor(surface, commands, menu) {
     Object.assign(this, { surface, commands });
-    this.tools = TOOLS.map(([tool, label, key]) =>
-      iconButton(tool, label, key, () => commands.tool(tool), { "data-tool": tool }),
+    this.tools = TOOLS.map(([tool, label]) =>
+      iconButton(tool, label, `tool-${tool}`, () => commands.tool(tool), { "data-tool": tool }),
     );
     this.signs = [
-      iconButton("plus", "Positive: find such objects", "N", () => commands.sign(true)),
-      iconButton("minus", "Negative: do not find such objects", "N", () => commands.sign(false)),
+      iconButton("plus", "Positive: find such objects", "sign", () => commands.sign(true)),
+      iconButton("minus", "Negative: do not find such objects", "sign", () => commands.sign(false)),
     ];
     this.menu = menu;
     this.width = this.widthSlider();
-    this.undo = iconButton("undo", "Undo", "Ctrl+Z", () => commands.undo());
-    this.redo = iconButton("redo", "Redo", "Ctrl+Shift+Z", () => commands.redo());
-    const help = iconButton("help", "Keys and help", "?", () => commands.help(), {
+    this.undo = iconButton("undo", "Undo", "undo", () => commands.undo());
+    this.redo = iconButton("redo", "Redo", "redo", () => commands.redo());
+    const help = iconButton("help", "Keys and help", "help", () => commands.help(), {
       "data-panel": "help",
     });
     this.element = make(
@@ -197,10 +197,10 @@ export class ZoomBar {
     this.element = make(
       "div",
       { class: "pc-float pc-zoom", role: "group", "aria-label": "Zoom" },
-      iconButton("minus", "Zoom out", "-", () => commands.zoom(0.8)),
+      iconButton("minus", "Zoom out", "zoom-out", () => commands.zoom(0.8)),
       this.percent,
-      iconButton("plus", "Zoom in", "+", () => commands.zoom(1.25)),
-      iconButton("fit", "Fit the image", "F", () => commands.fit()),
+      iconButton("plus", "Zoom in", "zoom-in", () => commands.zoom(1.25)),
+      iconButton("fit", "Fit the image", "fit", () => commands.fit()),
     );
   }
 
@@ -215,8 +215,8 @@ export class FoundBar {
   constructor(surface, commands) {
     this.surface = surface;
     this.count = make("span", { class: "pc-count" });
-    this.eye = iconButton("eye", "Show found objects", "H", () => commands.overlay());
-    this.labels = iconButton("tag", "Labels on all found objects", "L", () => commands.labels());
+    this.eye = iconButton("eye", "Show found objects", "overlay", () => commands.overlay());
+    this.labels = iconButton("tag", "Labels on all found objects", "labels", () => commands.labels());
     const onInput = (event) => surface.settings.set({ opacity: Number(event.target.value) });
     const range = {
       type: "range",

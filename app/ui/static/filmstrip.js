@@ -92,7 +92,7 @@ export function mount(context) {
   hear(element, "files", (files) => add(files));
   hear(element, "choose-files", () => input.click());
   acceptDrops(element, add);
-  stepWithPageKeys(element, state, open);
+  stepWithKeys(element, state, open);
   follow(context, (value) => {
     // An answer under way when another image was chosen must not take the choice back.
     if (state.opening === value.image_id || value.refused) state.opening = null;
@@ -245,20 +245,15 @@ function moveFocus(event, list) {
   next.focus();
 }
 
-/** Page up and Page down open the image before and after, wherever the focus is. */
-function stepWithPageKeys(element, state, open) {
-  const handler = (event) => {
-    if (!element.isConnected) return document.removeEventListener("keydown", handler);
-    const step = { PageUp: -1, PageDown: 1 }[event.key];
-    if (!step || event.ctrlKey || event.metaKey || event.target.matches("input, textarea, select"))
-      return undefined;
+/** Keys open the image before and after, wherever the focus is; the canvas knows which. */
+function stepWithKeys(element, state, open) {
+  hear(element, "page", ({ does }) => {
+    const step = { "image-before": -1, "image-after": 1 }[does];
+    if (!step) return;
     const next =
       state.images[state.images.findIndex((image) => image.id === state.image_id) + step];
     if (next) open(next);
-    event.preventDefault();
-    return undefined;
-  };
-  document.addEventListener("keydown", handler);
+  });
 }
 
 /** Files may be dropped, or an image pasted, anywhere on the page. */
