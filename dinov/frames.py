@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ import numpy as np
 from dinov.errors import InvalidVideo
 from dinov.images import find_images, read_rgb
 from dinov.types import Image, SizeHW
+
+_BYTES_AT_ONCE = 1 << 29
+"""Decoded frames that are held on the way back."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,18 @@ class FrameFolder:
         """The size of one picture, upright."""
         height, width = read_rgb(self._paths[index]).shape[:2]
         return height, width
+
+
+def backward(frames: FrameSource, start: int, size_hw: SizeHW) -> Iterator[Frame]:
+    """Yield frame ``start`` and all before it, the last first; frames are so large.
+
+    Every codec can be decoded forward, and not every one lands where it is sent: the video is read
+    again for each part of it that fits into memory, which takes little beside tracking.
+    """
+    height, width = size_hw
+    at_once = max(1, _BYTES_AT_ONCE // (height * width * 3))
+    for first in range(start // at_once * at_once, -1, -at_once):
+        yield from reversed(list(islice(frames, first, min(first + at_once, start + 1))))
 
 
 def _to_rgb(bgr: Any) -> Image:

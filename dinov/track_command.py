@@ -16,13 +16,20 @@ from dinov import coco
 from dinov.arguments import at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
-from dinov.frames import FrameFolder, FrameSource, VideoFile
+from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
 from dinov.references import read_marks
 from dinov.track_files import MAX_TRACK_ID, TrackedFrame, video_document, write_mask_png
-from dinov.tracker import MAX_RECENT, SURE, TrackerState, VideoTracker
-from dinov.types import Category, Prompt
+from dinov.tracker import (
+    MAX_RECENT,
+    SURE,
+    TrackerState,
+    VideoTracker,
+    first_marks,
+    without_overlaps,
+)
+from dinov.types import Category, Prompt, Segmentation
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +89,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="how many found masks serve so, beside the marks (default: %(default)s)",
     )
     add(
+        "--backward",
+        action="store_true",
+        help="look for each object on the frames before its first mark, too, the last of them "
+        "first",
+    )
+    add(
         "--mask-encoding",
         choices=["auto", "polygon", "rle"],
         default="auto",
@@ -132,15 +145,21 @@ def run(args: argparse.Namespace) -> int:
         memory_threshold=args.memory_threshold,
         max_recent=args.memory,
     )
-    done: list[TrackedFrame] = []
+    done: dict[int, TrackedFrame] = {}
     problems: list[str] = []
     try:
-        for frame in _track_all(frames, marks, tracker, problems):
+        state = TrackerState()
+        for after, frame in _track_all(frames, marks, tracker, problems):
             write_mask_png(frame, args.output / "masks")
-            done.append(frame)
+            done[frame.index], state = frame, after
+        if args.backward and done:
+            for frame in _track_back(frames, marks, tracker, state, done, problems):
+                write_mask_png(frame, args.output / "masks")
+                done[frame.index] = frame
     finally:  # what is done is kept, also after Ctrl-C
         if done:
-            _write_tracks(args, frames.name, done, references.categories, category_of, predictor)
+            tracked = list(done.values())
+            _write_tracks(args, frames.name, tracked, references.categories, category_of, predictor)
         for problem in problems:
             _log.error("dinov: %s", problem)
     return int(bool(problems))
@@ -151,8 +170,11 @@ def _track_all(
     marks: Mapping[int, Sequence[Prompt]],
     tracker: VideoTracker,
     problems: list[str],
-) -> Iterator[TrackedFrame]:
-    """Track frame after frame; one that cannot be used is noted and left out."""
+) -> Iterator[tuple[TrackerState, TrackedFrame]]:
+    """Track frame after frame; one that cannot be used is noted and left out.
+
+    Yields what the tracker knows after each frame, and the frame.
+    """
     state = TrackerState()
     index = -1
     for frame in tqdm(frames, total=len(frames) or None, unit="frame", disable=None):
@@ -163,10 +185,9 @@ def _track_all(
             problems.append(str(error))
             continue
         except (MemoryError, RuntimeError) as error:  # too little memory is either of them
-            reason = (str(error).splitlines() or ["too little memory"])[0]
-            problems.append(f"Stopped at frame {frame.name}: {reason}")
+            problems.append(f"Stopped at frame {frame.name}: {_reason(error)}")
             return
-        yield TrackedFrame(index, frame.name, objects)
+        yield state, TrackedFrame(index, frame.name, objects)
     if index + 1 < len(frames):  # of many a good video the header promises a little more
         _log.warning(
             "%s says that it has %d frames, and %d could be read. If some are missing, the file is "
@@ -178,6 +199,37 @@ def _track_all(
     problems += [
         f"Frame {i} was never reached: its marks are not used." for i in marks if i > index
     ]
+
+
+def _track_back(
+    frames: FrameSource,
+    marks: Mapping[int, Sequence[Prompt]],
+    tracker: VideoTracker,
+    state: TrackerState,
+    done: Mapping[int, TrackedFrame],
+    problems: list[str],
+) -> Iterator[TrackedFrame]:
+    """Add to the frames that are done what is marked on a later one only, the last frame first."""
+    first = first_marks(marks)
+    last, size_hw = max(first.values()), next(iter(done.values())).objects.size_hw
+    pictures = (
+        (frame.index, frame.load())
+        for frame in backward(frames, last - 1, size_hw)
+        if frame.index in done
+    )
+    try:
+        for index, found in tracker.track_back(
+            state, tqdm(pictures, total=last, desc="backward", unit="frame", disable=None), first
+        ):
+            frame = done[index]
+            both = (*frame.objects.instances, *found.instances)
+            yield replace(frame, objects=without_overlaps(Segmentation(found.size_hw, both)))
+    except (MemoryError, RuntimeError) as error:
+        problems.append(f"Stopped on the way back: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or ["too little memory"])[0]
 
 
 def _write_tracks(

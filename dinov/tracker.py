@@ -104,6 +104,30 @@ class VideoTracker:
             state, found = self.step(state, image, marks.get(index, ()))
             yield found
 
+    def track_back(
+        self,
+        state: TrackerState,
+        frames: Iterable[tuple[int, Image]],
+        first_marks: Mapping[int, int],
+    ) -> Iterator[tuple[int, Segmentation]]:
+        """Find the objects on the frames before the one where each is marked first.
+
+        Args:
+            state: after all marks. What they tell counts; masks found on the way are forgotten.
+            frames: with their numbers, the last first; only one at a time is held.
+            first_marks: by object, the number of the frame where it is marked first.
+
+        Yields:
+            The number of each frame and the objects on it that begin later, without overlaps.
+        """
+        marked = {i: replace(memory, recent=()) for i, memory in state.memories.items()}
+        back = TrackerState()
+        for index, image in frames:
+            later = [i for i in marked if first_marks[i] > index]
+            memories = {i: back.memories.get(i, marked[i]) for i in later}
+            back, found = self.step(TrackerState(memories), image)
+            yield index, found
+
     def step(
         self, state: TrackerState, image: Image, prompts: Sequence[Prompt] = ()
     ) -> tuple[TrackerState, Segmentation]:
@@ -171,6 +195,20 @@ class VideoTracker:
             memory = memories[instance.category_id]
             memories[instance.category_id] = memory.with_found(embedding, self._max_recent)
         return TrackerState(memories)
+
+
+def first_marks(marks: Mapping[int, Sequence[Prompt]]) -> dict[int, int]:
+    """The number of the frame where each object begins, from prompts by frame number.
+
+    An object that only has marks of what it is not begins at the first of these.
+    """
+    first: dict[int, int] = {}
+    for positive in (True, False):
+        for index in sorted(marks):
+            for prompt in marks[index]:
+                if prompt.positive == positive:
+                    first.setdefault(prompt.category_id, index)
+    return first
 
 
 def without_overlaps(segmentation: Segmentation) -> Segmentation:

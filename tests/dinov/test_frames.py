@@ -10,8 +10,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from dinov import frames as frames_module
 from dinov.errors import InvalidImage, InvalidVideo
-from dinov.frames import FrameFolder, VideoFile
+from dinov.frames import FrameFolder, VideoFile, backward
 
 COLORS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]  # RGB, one per frame
 
@@ -125,3 +126,17 @@ def test_folders_that_cannot_be_used_are_refused(folder: Path) -> None:
     PIL.Image.new("RGB", (4, 4)).save(folder / "b.png")
     with pytest.raises(InvalidVideo, match="several frames called b"):
         FrameFolder(folder)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+@pytest.mark.parametrize("start", [-1, 0, 2, 3])
+def test_the_way_back_is_the_way_there_reversed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, start: int
+) -> None:
+    video = VideoFile(write_video(tmp_path / "clip.mp4"))
+    monkeypatch.setattr(frames_module, "_BYTES_AT_ONCE", at_once * 48 * 64 * 3)
+    there = list(video)[: start + 1]
+    back = list(backward(video, start, (48, 64)))
+    assert [frame.index for frame in back] == list(range(start, -1, -1))
+    for frame, expected in zip(back, reversed(there), strict=True):
+        assert np.array_equal(frame.load(), expected.load())

@@ -144,6 +144,32 @@ def test_a_folder_of_frames_with_an_outline_and_a_later_mark(
     assert "Object 7 is on" in caplog.text
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_backward_an_object_is_also_before_its_first_mark(
+    track: Track, folder: Path, tmp_path: Path, damaged: bool
+) -> None:
+    images = [{"id": 1, "file_name": "9.png"}, {"id": 2, "file_name": "11.png"}]
+    marks = [BOX, POINT | {"image_id": 2, "track_id": 9}]
+    assert track("--frames", folder, marks=marks, images=images) == 0
+    there = read_masks(tmp_path)
+    if damaged:
+        (folder / "8.png").write_bytes(b"no picture")
+        (tmp_path / "out/masks/8.png").unlink()
+    extra = ("--backward",)
+    assert track("--frames", folder, marks=marks, images=images, extra=extra) == int(damaged)
+    both = read_masks(tmp_path)
+    assert both.keys() == there.keys() - ({"8.png"} if damaged else set())
+    for name, mask in both.items():
+        number = int(Path(name).stem)
+        if number >= 11:  # all objects had begun
+            assert np.array_equal(mask, there[name])
+        assert 9 in mask
+        assert 9 in there[name] or number < 11
+        assert 2 in mask or number == 9
+    api = COCO(str(tmp_path / "out/tracks.json"))
+    assert [i["frame_index"] for i in api.imgs.values()] == [0, 1, 2, 3, 4][int(damaged) :]
+
+
 def test_a_damaged_frame_is_told_and_the_rest_goes_on(
     track: Track, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,7 +19,7 @@ from dinov.errors import InvalidPrompt
 from dinov.masks import decode_rle, encode_rle, instance_of, rasterise
 from dinov.prompt_bank import PromptBank
 from dinov.refer import VIDEO_OPTIONS, ReferOptions
-from dinov.tracker import Memory, TrackerState, VideoTracker, without_overlaps
+from dinov.tracker import Memory, TrackerState, VideoTracker, first_marks, without_overlaps
 from dinov.types import Image, Mask, Prompt, PromptType, Referral, Segmentation
 from tests.dinov.tiny import make_predictor, photo
 
@@ -101,6 +101,41 @@ def test_an_object_begins_where_it_is_marked_first() -> None:
     results = list(make_tracker().track(frames, {0: [box(1, 0)], 2: [box(2, 20)]}))
     assert [sorted(where(found)) for found in results] == [[1], [1], [1, 2]]
     assert [len(found) for found in make_tracker().track(frames, {})] == [0, 0, 0]
+
+
+def test_backward_an_object_is_followed_to_where_it_came_from() -> None:
+    frames = [scene(a=(RED, 5 * t), b=(GREEN, 45 - 5 * t)) for t in range(5)]
+    marks = {2: [box(1, 10)], 4: [box(2, 25), box(1, 20)]}
+    tracker, state = make_tracker(), TrackerState()
+    for t, image in enumerate(frames):
+        state, _ = tracker.step(state, image, marks.get(t, ()))
+    first = first_marks(marks)
+    assert first == {1: 2, 2: 4}
+    numbered = [(t, frames[t]) for t in (3, 2, 1, 0)]
+    for t, found in tracker.track_back(state, numbered, first):
+        seen = where(found)
+        assert set(seen) == ({1, 2} if t < 2 else {2})
+        assert np.array_equal(seen[2], block(45 - 5 * t))
+        assert t >= 2 or np.array_equal(seen[1], block(5 * t))
+
+
+def test_backward_the_memory_is_that_of_marks_and_of_the_way_back() -> None:
+    """It has the colour of its mark in the middle and changes both ways: only steps lead there."""
+    shades = [(250, 40 * abs(t - 3), 0) for t in range(7)]
+    frames = [scene(a=(shade, 5 * t)) for t, shade in enumerate(shades)]
+    tracker = make_tracker(memory_threshold=0.4, max_recent=1)
+    state = TrackerState()
+    for t, image in enumerate(frames):
+        state, found = tracker.step(state, image, [box(1, 15)] if t == 3 else [])
+    assert len(found) == 1
+    back = tracker.track_back(state, [(t, frames[t]) for t in (2, 1, 0)], {1: 3})
+    assert [int(decode_rle(f.instances[0].rle).any(0).argmax()) for _, f in back] == [10, 5, 0]
+
+
+def test_what_begins_with_what_it_is_not_begins_at_its_first_positive_mark() -> None:
+    no, yes = box(1, 0, positive=False), box(1, 0)
+    assert first_marks({0: [no], 3: [yes], 5: [yes]}) == {1: 3}
+    assert first_marks({2: [no]}) == {1: 2}
 
 
 def test_frames_are_taken_one_at_a_time() -> None:
