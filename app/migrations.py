@@ -100,4 +100,19 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE runs ADD COLUMN in_tiles INTEGER NOT NULL DEFAULT 0;
     UPDATE runs SET task = 'generic' WHERE checkpoint <> 'imported';
     """,
+    # A job that was under way cannot go on: before this step its parameters were not kept.
+    """
+    ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'segment';
+    ALTER TABLE jobs ADD COLUMN parameters TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE jobs ADD COLUMN title TEXT NOT NULL DEFAULT 'Segment';
+    ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT 'batch';
+    ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN result TEXT;
+    ALTER TABLE jobs ADD COLUMN ended_at TEXT;
+    ALTER TABLE jobs ADD COLUMN is_put_away INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET state = 'failed', message = 'Interrupted. What was done is kept.'
+        WHERE state IN ('queued', 'running');
+    UPDATE jobs SET ended_at = created_at;
+    CREATE INDEX jobs_by_state ON jobs (state);
+    """,
 )

@@ -5,10 +5,11 @@ Importing this module does not import torch; that takes seconds, and the page mu
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -107,6 +108,12 @@ class ModelSession:
     def score_threshold(self) -> float:
         """The threshold that suits the checkpoint. Loads it."""
         return self._loaded().score_threshold
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from the model, and the model from being exchanged."""
+        with self._lock:
+            yield
 
     def status(self) -> StatusView:
         """Say which checkpoint runs where, without loading it."""

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from dinov.types import BoxXYXY, Prompt, Rle
 
@@ -115,6 +115,18 @@ class JobState(StrEnum):
     def is_active(self) -> bool:
         """True while there is still something to wait for."""
         return self in (JobState.QUEUED, JobState.RUNNING)
+
+
+class Lane(StrEnum):
+    """Beside which other jobs a job may run: in each lane one at a time.
+
+    ``NOW`` is for what the annotator waits for; jobs in ``BATCH`` give way to it between two items.
+    ``FILES`` is for what needs no model.
+    """
+
+    NOW = "now"
+    BATCH = "batch"
+    FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -240,10 +252,21 @@ class AddReport:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as the page shows it. ``found`` counts instances at the project's score threshold."""
+    """A job as the page shows it. ``found`` counts instances at the project's score threshold.
+
+    ``title`` says what it is, ``result`` what came of it where that is more than the message, and
+    ``attempts`` how often it was begun. Times are ISO 8601, UTC; ``total`` is 0 while not known.
+    """
 
     id: str
     project_id: str
+    kind: str
+    title: str
+    lane: Lane
+    attempts: int
+    created_at: str
+    ended_at: str | None
+    result: Mapping[str, Any] | None
     state: JobState
     done: int
     total: int

@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from app.image_files import ImageFiles
-from app.jobs import JobControl
+from app.jobs import JobControl, Parameters
 from app.model_session import ModelSession
 from app.project import (
     SCORE_FLOOR,
@@ -36,9 +36,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+SEGMENT = "segment"
+"""The kind of this job."""
+
 # A proposal that repeats what the annotator has decided on is dropped. An accepted object needs no
 # second mask; after a rejected one only much the same mask is unwanted, a better one is welcome.
 _SAME_AS_DECIDED_IOU = {InstanceStatus.ACCEPTED: 0.7, InstanceStatus.REJECTED: 0.9}
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What every target is asked: the bank of the marks as they are now, in one run."""
+
+    bank: PromptBank
+    floor: float
+    run_id: int
+    run_key: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,8 @@ class SegmentJob:
 
     Results are stored image by image. An image that fails is noted and the others go on. An image
     whose results already come from the same prompts, options and model is left as it is, so that a
-    job can be cancelled or interrupted and then go on.
+    job can be cancelled or interrupted and then go on; so is one that was segmented meanwhile with
+    newer prompts. If the model is exchanged, the images that are left are asked the new one.
     """
 
     store: Store
@@ -57,39 +71,75 @@ class SegmentJob:
     image_ids: tuple[int, ...]
     options: RunOptions
 
+    @property
+    def parameters(self) -> Parameters:
+        """All of it that JSON can hold."""
+        return {"image_ids": self.image_ids, "options": asdict(self.options)}
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        files: ImageFiles,
+        model: ModelSession,
+        project_id: str,
+        parameters: Parameters,
+    ) -> Self:
+        """Make the job of its parameters."""
+        options: dict[str, Any] = dict(parameters["options"])
+        chosen = RunOptions(**(options | {"task": Task(options["task"])}))
+        return cls(store, files, model, project_id, tuple(parameters["image_ids"]), chosen)
+
     def __call__(self, control: JobControl) -> str:
         """Do the work and return the closing message."""
         if not self.model.is_loaded:
             control.say("Loading the model …")
-        floor = self._score_floor()
-        references = references_of(self.store, self.project_id)
-        control.say("Reading the marks …")
-        embedded = self._embed(references, control)
-        if control.is_cancelled():
+        question = self._question(control)
+        if question is None:
             return "Stopped before the first image."
-        for problem in missing_marks(self.store.categories(self.project_id), references):
-            control.add_problem(problem)
-        bank = self.model.bank(embedded)
-        run_key = _run_key(self.model.fingerprint, self.options, floor, references)
-        run_id = self.store.add_run(
-            self.project_id,
-            checkpoint=self.model.checkpoint,
-            fingerprint=self.model.fingerprint,
-            prompt_ids=_prompt_ids(references),
-            options=self.options,
-        )
         control.start_clock()
         for number, image_id in enumerate(self.image_ids):
             if control.is_cancelled():
-                return (
-                    f"Stopped after {number} of {len(self.image_ids)} images. Results so far stay."
-                )
+                return self._stopped(number)
             control.say(f"Segmenting image {number + 1} of {len(self.image_ids)} …")
-            self._segment(image_id, bank, floor, run_id, run_key, control)
+            while not self._segment(image_id, question, control):
+                question = self._question(control)
+                if question is None:
+                    return self._stopped(number)
         images = _number(len(self.image_ids), "image")
         if control.found == 0:
             return f"Nothing found in {images} at this score threshold."
         return f"Found {_number(control.found, 'object')} in {images}."
+
+    def _stopped(self, number: int) -> str:
+        return f"Stopped after {number} of {len(self.image_ids)} images. Results so far stay."
+
+    def _question(self, control: JobControl) -> _Question | None:
+        """Read the marks; None if the job was cancelled meanwhile."""
+        floor = self._score_floor()
+        references = references_of(self.store, self.project_id)
+        control.say("Reading the marks …")
+        bank = None
+        while bank is None:
+            fingerprint = self.model.fingerprint
+            embedded = self._embed(references, control)
+            if control.is_cancelled():
+                return None
+            with self.model.held():
+                # Embeddings of one model mean nothing to another.
+                if self.model.fingerprint == fingerprint:
+                    bank, checkpoint = self.model.bank(embedded), self.model.checkpoint
+        for problem in missing_marks(self.store.categories(self.project_id), references):
+            control.add_problem(problem)
+        run_id = self.store.add_run(
+            self.project_id,
+            checkpoint=checkpoint,
+            fingerprint=fingerprint,
+            prompt_ids=_prompt_ids(references),
+            options=self.options,
+        )
+        run_key = _run_key(fingerprint, self.options, floor, references)
+        return _Question(bank, floor, run_id, run_key)
 
     def _score_floor(self) -> float:
         """The score from which proposals are kept; an object's best candidate always is."""
@@ -116,35 +166,35 @@ class SegmentJob:
                 control.add_problem(f"{image.file_name}: {error}")
         return embedded
 
-    def _segment(
-        self,
-        image_id: int,
-        bank: PromptBank,
-        floor: float,
-        run_id: int,
-        run_key: str,
-        control: JobControl,
-    ) -> None:
-        """Segment one image and store what was found; whatever goes wrong is noted as a problem."""
-        is_up_to_date = False
+    def _segment(self, image_id: int, question: _Question, control: JobControl) -> bool:
+        """Segment one image and store what was found; whatever goes wrong is noted as a problem.
+
+        False, and nothing is done, if the model is not the one that the question is for.
+        """
+        is_left = False
         name = f"Image {image_id}"
-        try:
-            image = self.store.image(image_id)
-            name = image.file_name
-            rejected = self._rejected_candidates(image_id)
-            key = f"{run_key}-{rejected}"
-            is_up_to_date = self.store.latest_run(image_id)[1] == key
-            if not is_up_to_date:
-                found = self._find(image, bank, floor, 1 + rejected)
-                self._store(image_id, run_id, key, found)
-        except (CheckpointError, DeviceUnavailable):
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
-            _log.warning("%s could not be segmented", name, exc_info=error)
-            control.add_problem(f"{name}: {error or type(error).__name__}")
+        with self.model.held():
+            if self.model.fingerprint != question.bank.fingerprint:
+                return False
+            try:
+                image = self.store.image(image_id)
+                name = image.file_name
+                rejected = self._rejected_candidates(image_id)
+                key = f"{question.run_key}-{rejected}"
+                latest_id, latest_key = self.store.latest_run(image_id)
+                is_left = latest_key == key or (latest_id or 0) > question.run_id
+                if not is_left:
+                    found = self._find(image, question, 1 + rejected)
+                    self._store(image_id, question.run_id, key, found)
+            except (CheckpointError, DeviceUnavailable):
+                raise
+            except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
+                _log.warning("%s could not be segmented", name, exc_info=error)
+                control.add_problem(f"{name}: {error or type(error).__name__}")
         thresholds = self.store.project(self.project_id).score_thresholds
         shown = self.store.count_shown(image_id, thresholds)
-        control.advance(found=shown, is_timed=not is_up_to_date)
+        control.advance(found=shown, is_timed=not is_left)
+        return True
 
     def _rejected_candidates(self, image_id: int) -> int:
         """In the place of each of them comes the next best, so that it must be asked for."""
@@ -154,15 +204,17 @@ class SegmentJob:
         return statuses.count(InstanceStatus.REJECTED)
 
     def _find(
-        self, image: ProjectImage, bank: PromptBank, floor: float, max_candidates: int
+        self, image: ProjectImage, question: _Question, max_candidates: int
     ) -> list[Instance]:
         """What the task finds in an image; for refer the candidates of each object, best first."""
         path = self.files.path(image)
         if self.options.task is Task.GENERIC:
             in_tiles = self.options.in_tiles
-            found = self.model.segment(path, image.sha256, bank, floor, in_tiles=in_tiles)
+            found = self.model.segment(
+                path, image.sha256, question.bank, question.floor, in_tiles=in_tiles
+            )
             return list(found.instances)
-        referral = self.model.refer(path, image.sha256, bank, max_candidates)
+        referral = self.model.refer(path, image.sha256, question.bank, max_candidates)
         return [instance for ranked in referral.candidates.values() for instance in ranked]
 
     def _store(

@@ -12,7 +12,7 @@ from app.example import fill_example
 from app.exporting import export_project
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, Source, import_files
-from app.jobs import JobRunner
+from app.jobs import JobControl, JobRunner, Parameters
 from app.model_session import ModelSession, PredictorLike
 from app.project import (
     AppError,
@@ -23,6 +23,7 @@ from app.project import (
     InvalidInput,
     JobState,
     JobView,
+    Lane,
     Project,
     ResultsDocument,
     RunOptions,
@@ -31,7 +32,7 @@ from app.project import (
     Task,
 )
 from app.results import results_document
-from app.segment_job import SegmentJob, require_marks
+from app.segment_job import SEGMENT, SegmentJob, require_marks
 from app.settings import Settings
 from app.store import Store
 from app.workspace import Workspace, open_data_folder
@@ -47,7 +48,8 @@ class Studio(Workspace):
     ) -> None:
         super().__init__(store, files)
         self._model = model
-        self._jobs = jobs
+        self.jobs = jobs
+        jobs.offer(SEGMENT, self._segment)
 
     @classmethod
     def open(
@@ -64,11 +66,16 @@ class Studio(Workspace):
             ServerError: if the folder cannot be used.
         """
         store, files = open_data_folder(settings.data_dir)
-        return cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+        studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+        studio.jobs.start()
+        return studio
 
     def close(self) -> None:
-        """Stop the job at work after its current image, and close the database."""
-        self._jobs.close()
+        """Stop the jobs at work after their current image, and close the database.
+
+        What is not done goes on when the data folder is opened again.
+        """
+        self.jobs.close()
         self._store.close()
 
     def warm_up(self) -> None:
@@ -83,7 +90,7 @@ class Studio(Workspace):
 
     def delete_project(self, project_id: str) -> None:
         """Remove a project with its images and results. Its jobs are stopped first."""
-        self._jobs.cancel_all(project_id)
+        self.jobs.cancel_all(project_id)
         super().delete_project(project_id)
 
     def open_example(self) -> Project:
@@ -140,7 +147,15 @@ class Studio(Workspace):
         targets = self._targets(project_id, image_ids)
         require_marks(self._store, project_id)
         work = SegmentJob(self._store, self._files, self._model, project_id, targets, options)
-        return self._jobs.submit(project_id, len(targets), work)
+        is_urgent = image_ids is not None and len(targets) == 1
+        return self.jobs.submit(
+            project_id,
+            SEGMENT,
+            work.parameters,
+            title=self._segment_title(targets),
+            total=len(targets),
+            lane=Lane.NOW if is_urgent else Lane.BATCH,
+        )
 
     def segment_now(
         self,
@@ -159,9 +174,7 @@ class Studio(Workspace):
             AppError: if it failed or was stopped; the message says why.
         """
         targets = self._targets(project_id, image_ids)
-        job = self._jobs.wait(
-            self.start_segmentation(project_id, targets, score_threshold, options)
-        )
+        job = self.jobs.wait(self.start_segmentation(project_id, targets, score_threshold, options))
         if job.state is not JobState.DONE:
             raise AppError(job.message)
         counts = self.counts(project_id)
@@ -171,22 +184,18 @@ class Studio(Workspace):
             if image_id in counts and counts[image_id].is_segmented
         }
 
-    def job(self, job_id: str) -> JobView:
-        """Return a job with its progress."""
-        return self._jobs.view(job_id)
-
-    def active_job(self, project_id: str) -> JobView | None:
-        """Return the project's job that is under way or waits, if there is one."""
-        job = self._jobs.latest(project_id)
+    def active_job(self, project_id: str, lane: Lane | None = None) -> JobView | None:
+        """Return the project's segmentation that is under way or waits, if there is one."""
+        job = self.jobs.latest(project_id, SEGMENT, lane)
         return job if job and job.state.is_active else None
 
     def latest_job(self, project_id: str) -> JobView | None:
-        """Return the project's job under way or else its last one, if there was any."""
-        return self._jobs.latest(project_id)
+        """Return the project's segmentation under way or else its last one, if there was any."""
+        return self.jobs.latest(project_id, SEGMENT)
 
     def cancel(self, job_id: str) -> None:
         """Stop a job after the image it is at. What it has found stays."""
-        self._jobs.cancel(job_id)
+        self.jobs.cancel(job_id)
 
     # Results
 
@@ -259,6 +268,16 @@ class Studio(Workspace):
     ) -> ImportReport:
         """Add a data set to a project; see ``importing.import_files``."""
         return import_files(self, project_id, sources, as_=as_)
+
+    def _segment(self, control: JobControl, parameters: Parameters) -> str:
+        """Do what ``start_segmentation`` has queued."""
+        work = SegmentJob.of(self._store, self._files, self._model, control.project_id, parameters)
+        return work(control)
+
+    def _segment_title(self, targets: Sequence[int]) -> str:
+        if len(targets) == 1:
+            return f"Segment {self._store.image(targets[0]).file_name}"
+        return f"Segment {len(targets):,} images"
 
     def _targets(self, project_id: str, image_ids: Sequence[int] | None) -> tuple[int, ...]:
         images = {image.id: image for image in self._store.images(project_id)}

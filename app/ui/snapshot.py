@@ -52,7 +52,7 @@ class Snapshot:
         if project is None:
             return cls(taken)
         # First the job: if it has ended, then what it has done is there for what is read below.
-        job = studio.active_job(project.id) or studio.latest_job(project.id)
+        job = studio.latest_job(project.id)
         images = tuple(studio.images(project.id))
         by_id = {image.id: image for image in images}
         wanted = (image_id, project.last_image_id, images[0].id if images else None)

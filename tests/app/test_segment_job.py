@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
-from app.project import InstanceStatus, InvalidInput, RunOptions, Task
+from app.project import InstanceStatus, InvalidInput, JobState, RunOptions, Task
 from app.segmentation import Studio
 from app.settings import Settings
 from tests.app.conftest import BLUE, RED, as_bytes, draw
@@ -148,3 +149,28 @@ def test_an_imported_annotation_has_no_task(marked, tmp_path):
 def test_a_threshold_that_is_none_is_refused(marked):
     with pytest.raises(InvalidInput, match="from 0 to 1"):
         refer(marked, score_threshold=1.5)
+
+
+def test_a_long_job_does_not_undo_what_was_segmented_meanwhile(marked, predictor):
+    """The annotator tries a new mark on one image, while all are being searched with the old."""
+    studio = marked.studio
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        predictor.before_segment = lambda: None
+        reached.set()
+        assert go_on.wait(10)
+
+    predictor.before_segment = hold
+    batch = studio.start_segmentation(marked.id, [marked.empty.id, marked.target.id])
+    assert reached.wait(10)
+    blue = as_bytes(draw(patches=[(0, 0, 20, 20, BLUE)]))
+    image = studio.add_images(marked.id, [("blue.png", blue)]).added[0]
+    studio.add_prompt(marked.id, image.id, "blue", "point", [5, 5])
+    now = studio.start_segmentation(marked.id, [marked.target.id])
+    go_on.set()
+    assert studio.jobs.wait(now, timeout=10).state is JobState.DONE
+    assert studio.jobs.wait(batch, timeout=10).state is JobState.DONE
+    assert {one["category_id"] for one in studio.results(marked.target.id)["instances"]} == {
+        category.id for category in studio.categories(marked.id)
+    }

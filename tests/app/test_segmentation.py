@@ -29,7 +29,7 @@ from tests.app.conftest import BLUE, GREEN, RED, as_bytes, draw
 
 
 def wait(studio: Studio, job_id: str):
-    return studio._jobs.wait(job_id, timeout=20)
+    return studio.jobs.wait(job_id, timeout=20)
 
 
 def test_marked_objects_are_found_on_the_targets(marked):
@@ -223,19 +223,6 @@ def test_a_job_cancelled_while_the_marks_are_read_segments_nothing(marked, predi
     with pytest.raises(AppError, match="Stopped before the first image"):
         marked.studio.segment_now(marked.id)
     assert predictor.segmented == 0
-
-
-def test_a_restart_finds_the_interrupted_job(marked, tmp_path):
-    store = marked.studio._store
-    job_id = store.add_job(marked.id, 5)
-    store.update_job(job_id, state="running", done=2)
-    studio = Studio.open(Settings(data_dir=tmp_path / "data"))
-    job = studio.latest_job(marked.id)
-    assert (job.id, job.state) == (job_id, JobState.FAILED)
-    assert job.message == (
-        "Interrupted after 2 of 5 images. What was done is kept; press Segment to go on."
-    )
-    studio.close()
 
 
 def test_deleting_a_project_stops_its_job(marked, predictor):

@@ -104,7 +104,7 @@ def test_removing_a_project_removes_all_its_rows(store, tmp_path):
     store.add_category(project.id, Category(0, "cat", "#00ff00"))
     run_id = store.add_run(project.id, checkpoint="c", fingerprint="f", prompt_ids={})
     store.replace_proposals(image.id, run_id, "key", [])
-    store.add_job(project.id, 1)
+    store.add_job(project.id, "segment", "{}", title="Segment")
     store.remove_project(project.id)
     with sqlite3.connect(tmp_path / "studio.sqlite3") as connection:
         tables = ("projects", "images", "categories", "runs", "instances", "jobs")
