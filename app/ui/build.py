@@ -30,7 +30,7 @@ def _head() -> str:
     """Name what the page needs, so that the browser fetches it beside Gradio's own files."""
     styles = [
         f"{panel.STATIC_URL}/{name}.css"
-        for name in ("page", "controls", "panels", "runs", "exchange")
+        for name in ("page", "columns", "controls", "panels", "runs", "exchange")
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
     lines = [f'<link rel="stylesheet" href="{url}">' for url in styles]

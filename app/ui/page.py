@@ -115,7 +115,6 @@ class Page:
                         "polled",
                     ),
                 )
-                self.exchange = panel("exchange", events=("files_imported",))
                 self.categories = panel(
                     "categories",
                     events=(
@@ -128,6 +127,8 @@ class Page:
                 self.instances = panel(
                     "instances", events=("instance_removed", "instance_restored")
                 )
+                self.exchange = panel("exchange", events=("files_imported",))
+            panel("columns")
 
     def on(
         self,

@@ -38,6 +38,26 @@ def test_nothing_is_cut_off_at_any_width(
         assert stage["height"] >= 200
 
 
+def test_the_arrangement_of_the_page_is_kept(page: Page, studio_server: StudioServer) -> None:
+    StudioPage(page, studio_server.url)
+    categories = page.get_by_role("region", name="Categories")
+    field = page.get_by_label("Name of a new category")
+    categories.get_by_role("button", name="Categories").click()
+    expect(field).to_be_hidden()
+    images = page.get_by_role("separator", name="Width of Images")
+    before = page.locator("#st-left").evaluate("(e) => e.clientWidth")
+    images.press("ArrowRight")
+    page.get_by_role("separator", name="Width of Panels").press("Enter")
+    expect(categories).to_be_hidden()
+    page.reload()
+    expect(page.locator("#st-filmstrip h2")).to_be_visible()
+    expect(categories).to_be_hidden()
+    assert page.locator("#st-left").evaluate("(e) => e.clientWidth") > before
+    page.get_by_role("button", name="Show panels").click()
+    expect(categories).to_be_visible()
+    expect(field).to_be_hidden()
+
+
 def test_the_chosen_theme_is_kept(page: Page, studio_server: StudioServer) -> None:
     StudioPage(page, studio_server.url)
     expect(page.locator("body")).not_to_have_class("dark")

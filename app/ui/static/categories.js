@@ -11,6 +11,7 @@ import {
   syncList,
   tell,
 } from "./dom.js";
+import { section } from "./section.js";
 
 export function mount(context) {
   const { element, trigger } = context;
@@ -44,13 +45,7 @@ export function mount(context) {
     ),
   );
   element.replaceChildren(
-    h(
-      "section",
-      { class: "st-panel", "aria-label": "Categories" },
-      h("header", { class: "st-panel-head" }, h("h2", {}, "Categories")),
-      list,
-      form,
-    ),
+    section("categories", "Categories", {}, list, form),
   );
 
   const place = () => ({ project_id: state.project_id, image_id: state.image_id });

@@ -1,5 +1,6 @@
 /** What was found on the current image, best first; also the way to each instance without a pointer. */
 import { follow, h, hear, iconButton, syncList, tell } from "./dom.js";
+import { section } from "./section.js";
 
 export function mount(context) {
   const { element, trigger } = context;
@@ -67,13 +68,7 @@ function build(element, restore) {
   );
   const spacer = h("span", { class: "st-spacer" });
   element.replaceChildren(
-    h(
-      "section",
-      { class: "st-panel", "aria-label": "Instances" },
-      h("header", { class: "st-panel-head" }, h("h2", {}, "Instances"), count, spacer, undo),
-      note,
-      list,
-    ),
+    section("instances", "Instances", { extras: [count, spacer, undo] }, note, list),
   );
   return { count, note, list, undo };
 }

@@ -1,6 +1,7 @@
 /** Segment, watch it work, choose the score threshold, take the result away. */
 import { follow, h, icon, plural, tell } from "./dom.js";
 import { buildRunOptions, renderRunOptions } from "./run_options.js";
+import { section } from "./section.js";
 
 const POLL_MS = 400;
 
@@ -148,9 +149,10 @@ function build(element, state, trigger) {
   });
   slider.addEventListener("change", () => sendThreshold(state, trigger));
   element.replaceChildren(
-    h(
-      "section",
-      { class: "st-panel st-runs", "aria-label": "Segment" },
+    section(
+      "runs",
+      "Segment",
+      { class: "st-runs" },
       options.task,
       options.note,
       h("div", { class: "st-run-buttons" }, all, one),
