@@ -1,7 +1,7 @@
 /** The instances found in the shown image: read from the server, decoded, and found under the pointer. */
 import { simplifiedRing } from "./geometry.js";
 import { ringsOf } from "./contour.js";
-import { areaOf, bitsIn, boxOf, contains, runEnds } from "./rle.js";
+import { areaOf, boxOf, contains, runEnds } from "./rle.js";
 
 /** How far, in mask pixels, a smoothed outline may leave the exact one. */
 const SMOOTHING = 0.75;
@@ -62,19 +62,18 @@ export function pathsOf(mask, maskHeight) {
   return mask.paths;
 }
 
-function outlined({ ends, box }, maskHeight) {
-  const { bits, width, height } = bitsIn(ends, maskHeight, box);
+function outlined({ ends }, maskHeight) {
   const [exact, smooth] = [new Path2D(), new Path2D()];
-  for (const ring of ringsOf(bits, width, height)) {
-    addRing(exact, ring, box);
-    addRing(smooth, simplifiedRing(ring, SMOOTHING), box);
+  for (const ring of ringsOf(ends, maskHeight)) {
+    addRing(exact, ring);
+    addRing(smooth, simplifiedRing(ring, SMOOTHING));
   }
   return { exact, smooth };
 }
 
-function addRing(path, ring, { x0, y0 }) {
-  path.moveTo(ring[0] + x0, ring[1] + y0);
-  for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i] + x0, ring[i + 1] + y0);
+function addRing(path, ring) {
+  path.moveTo(ring[0], ring[1]);
+  for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i], ring[i + 1]);
   path.closePath();
 }
 

@@ -70,18 +70,97 @@ export function boxOf(ends, height) {
 }
 
 /**
- * The part of the mask inside `box`, which must hold all of it.
- * @returns {{bits: Uint8Array, width: number, height: number}} row-major, 1 inside.
+ * @returns {string} the compressed text of runs, as `runEnds` reads it.
  */
-export function bitsIn(ends, maskHeight, box) {
-  const width = box.x1 - box.x0;
-  const height = box.y1 - box.y0;
-  const bits = new Uint8Array(width * height);
+export function countsOf(ends) {
+  let text = "";
+  for (let i = 0; i < ends.length; i += 1) {
+    const run = lengthOf(ends, i);
+    let value = i > 2 ? run - lengthOf(ends, i - 2) : run;
+    let more;
+    do {
+      const digit = value & 31;
+      value >>= 5;
+      more = digit & 16 ? value !== -1 : value !== 0;
+      text += String.fromCharCode(48 + digit + (more ? 32 : 0));
+    } while (more);
+  }
+  return text;
+}
+
+function lengthOf(ends, i) {
+  return ends[i] - (i ? ends[i - 1] : 0);
+}
+
+/** @returns {Uint32Array} the runs of a mask of the image's size in which nothing is inside. */
+export function nothing({ width, height }) {
+  return Uint32Array.of(width * height);
+}
+
+/** @returns {Uint32Array} what lies in at least one of two masks of the same size. */
+export function united(a, b) {
+  return combined(a, b, (inA, inB) => inA || inB);
+}
+
+/** @returns {Uint32Array} what lies in `a` and not in `b`. */
+export function without(a, b) {
+  return combined(a, b, (inA, inB) => inA && !inB);
+}
+
+/** @param {(inA: boolean, inB: boolean) => boolean} keep tells what is inside; never what is in neither. */
+function combined(a, b, keep) {
+  const size = a.at(-1);
+  const ends = [];
+  let [i, j, inA, inB, inside] = [0, 0, false, false, false];
+  for (let at = Math.min(a[0], b[0]); at < size; at = Math.min(a[i], b[j])) {
+    for (; a[i] === at; i += 1) inA = !inA;
+    for (; b[j] === at; j += 1) inB = !inB;
+    if (keep(inA, inB) === inside) continue;
+    inside = !inside;
+    ends.push(at);
+  }
+  ends.push(size);
+  return Uint32Array.from(ends);
+}
+
+/**
+ * @returns {number[]} the inside runs cut at columns, flat: x, first row, last row + 1; from left to
+ *   right and from top to bottom.
+ */
+export function spansOf(ends, height) {
+  const spans = [];
   for (let i = 1; i < ends.length; i += 2) {
-    for (let pixel = ends[i - 1]; pixel < ends[i]; pixel += 1) {
-      const x = Math.floor(pixel / maskHeight);
-      bits[(pixel - x * maskHeight - box.y0) * width + x - box.x0] = 1;
+    for (let from = ends[i - 1]; from < ends[i];) {
+      const x = Math.floor(from / height);
+      const to = Math.min(ends[i], (x + 1) * height);
+      spans.push(x, from - x * height, to - x * height);
+      from = to;
     }
   }
-  return { bits, width, height };
+  return spans;
+}
+
+/** @returns {Uint32Array} the runs of spans in the order of `spansOf`; they may touch. */
+export function endsOf(spans, { width, height }) {
+  const ends = [];
+  for (let i = 0; i < spans.length; i += 3) {
+    const start = spans[i] * height + spans[i + 1];
+    if (ends.length && ends.at(-1) === start) ends.pop();
+    else ends.push(start);
+    ends.push(spans[i] * height + spans[i + 2]);
+  }
+  if (ends.at(-1) !== width * height) ends.push(width * height);
+  return Uint32Array.from(ends);
+}
+
+/** @returns {Uint32Array} the mask moved by whole pixels; what leaves the image is lost. */
+export function shifted(ends, dx, dy, { width, height }) {
+  const moved = [];
+  const spans = spansOf(ends, height);
+  for (let i = 0; i < spans.length; i += 3) {
+    const x = spans[i] + dx;
+    const [top, bottom] = [Math.max(0, spans[i + 1] + dy), Math.min(height, spans[i + 2] + dy)];
+    if (x >= 0 && x < width && top < bottom) moved.push(x, top, bottom);
+  }
+  return endsOf(moved, { width, height });
 }
