@@ -115,4 +115,20 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE jobs SET ended_at = created_at;
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
+    # Beside the table of prompts, whose rows are written anew with every edit on the canvas.
+    """
+    CREATE TABLE unused_prompts (
+        image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+        prompt_id TEXT NOT NULL,
+        PRIMARY KEY (image_id, prompt_id)
+    );
+    CREATE TABLE example_scores (
+        image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+        prompt_id TEXT NOT NULL,
+        score REAL,
+        made_from TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        PRIMARY KEY (image_id, prompt_id)
+    );
+    """,
 )

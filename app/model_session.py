@@ -25,6 +25,7 @@ from dinov.types import Image, Prompt, PromptType, Referral, Segmentation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dinov.predictor import Comparison
     from dinov.prompt_bank import PromptBank
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,9 @@ class PredictorLike(Protocol):
 
     def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
         """Return [P, C] embeddings of the prompts drawn on one image."""
+
+    def compare(self, image: Image, concepts: Tensor) -> Comparison:
+        """Compare concepts [K, C] with everything that is proposed in an image."""
 
     def segment(
         self,
@@ -209,7 +213,35 @@ class ModelSession:
             image = self._read(path, sha256)
             return self._loaded().refer(image, bank, max_candidates=max_candidates)
 
+    def score_examples(
+        self, path: Path, sha256: str, examples: Sequence[tuple[Prompt, Sequence[Tensor]]]
+    ) -> list[float | None]:
+        """Score prompts on the image at ``path``; see ``dinov.leave_one_out.score_examples``.
+
+        Args:
+            path: the image.
+            sha256: of its upload.
+            examples: positive prompts, each with the embeddings [C] of the others of its category.
+
+        Raises:
+            InvalidImage: if the file cannot be read.
+        """
+        import torch
+
+        from dinov.leave_one_out import score_examples
+
+        prompts = [prompt for prompt, _ in examples]
+        others = [
+            torch.stack(tuple(group)) if group else torch.empty(0, 0) for _, group in examples
+        ]
+        with self._lock:
+            return score_examples(self._loaded(), self._read(path, sha256), prompts, others)
+
     def _loaded(self) -> PredictorLike:
+        # Once it is there, nobody has to wait for a turn to ask for its name.
+        predictor = self._predictor
+        if predictor is not None:
+            return predictor
         with self._lock:
             if self._predictor is None:
                 try:

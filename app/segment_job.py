@@ -16,6 +16,7 @@ from app.project import (
     SCORE_FLOOR,
     InstanceStatus,
     InvalidInput,
+    NotFound,
     ProjectImage,
     RunOptions,
     StoredInstance,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dinov.prompt_bank import PromptBank
-    from dinov.types import Prompt
 
 _log = logging.getLogger(__name__)
 
@@ -122,13 +122,14 @@ class SegmentJob:
         bank = None
         while bank is None:
             fingerprint = self.model.fingerprint
-            embedded = self._embed(references, control)
+            embedded = embed_marks(self.files, self.model, references, control)
             if control.is_cancelled():
                 return None
             with self.model.held():
                 # Embeddings of one model mean nothing to another.
                 if self.model.fingerprint == fingerprint:
-                    bank, checkpoint = self.model.bank(embedded), self.model.checkpoint
+                    marks = [(stored.prompt, embedding) for stored, embedding in embedded]
+                    bank, checkpoint = self.model.bank(marks), self.model.checkpoint
         for problem in missing_marks(self.store.categories(self.project_id), references):
             control.add_problem(problem)
         run_id = self.store.add_run(
@@ -150,21 +151,6 @@ class SegmentJob:
             self.store.update_project(self.project_id, score_threshold=self.model.score_threshold)
         thresholds = self.store.project(self.project_id).score_thresholds
         return min(SCORE_FLOOR, thresholds[Task.GENERIC])
-
-    def _embed(
-        self, references: Sequence[tuple[ProjectImage, list[StoredPrompt]]], control: JobControl
-    ) -> list[tuple[Prompt, Tensor]]:
-        embedded: list[tuple[Prompt, Tensor]] = []
-        for image, stored_prompts in references:
-            if control.is_cancelled():
-                break
-            prompts = [stored.prompt for stored in stored_prompts]
-            try:
-                path = self.files.path(image)
-                embedded += zip(prompts, self.model.embed(path, image.sha256, prompts), strict=True)
-            except (InvalidImage, InvalidPrompt) as error:
-                control.add_problem(f"{image.file_name}: {error}")
-        return embedded
 
     def _segment(self, image_id: int, question: _Question, control: JobControl) -> bool:
         """Segment one image and store what was found; whatever goes wrong is noted as a problem.
@@ -243,16 +229,43 @@ class SegmentJob:
             self.store.replace_proposals(image_id, run_id, run_key, new)
 
 
+References = Sequence[tuple[ProjectImage, Sequence[StoredPrompt]]]
+"""Images with the prompts on them that are used."""
+
+
 def references_of(store: Store, project_id: str) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
-    """List the images of a project that are references, with their prompts."""
+    """List the images of a project that are references, with those prompts that are in use."""
+    unused = store.unused_prompts(project_id)
     prompts: dict[int, list[StoredPrompt]] = {}
     for stored in store.project_prompts(project_id):
-        prompts.setdefault(stored.image_id, []).append(stored)
+        if (stored.image_id, stored.id) not in unused:
+            prompts.setdefault(stored.image_id, []).append(stored)
     return [
         (image, prompts[image.id])
         for image in store.images(project_id)
         if image.is_reference and image.id in prompts
     ]
+
+
+def embed_marks(
+    files: ImageFiles, model: ModelSession, references: References, control: JobControl
+) -> list[tuple[StoredPrompt, Tensor]]:
+    """Embed the prompts of all references; an image that fails is noted and the others go on.
+
+    Returns:
+        Each prompt with its embedding [C]; those reached before the job was cancelled.
+    """
+    embedded: list[tuple[StoredPrompt, Tensor]] = []
+    for image, stored_prompts in references:
+        if control.is_cancelled():
+            break
+        prompts = [stored.prompt for stored in stored_prompts]
+        try:
+            embeddings = model.embed(files.path(image), image.sha256, prompts)
+            embedded += zip(stored_prompts, embeddings, strict=True)
+        except (InvalidImage, InvalidPrompt, NotFound) as error:
+            control.add_problem(f"{image.file_name}: {error}")
+    return embedded
 
 
 def require_marks(store: Store, project_id: str) -> None:
@@ -269,7 +282,8 @@ def require_marks(store: Store, project_id: str) -> None:
         raise InvalidInput("There are only negative marks. Mark at least one object to be found.")
     if store.project_prompts(project_id):
         raise InvalidInput(
-            "No marked image is used as a reference. Turn on 'reference' for one of them."
+            "No mark is used. Turn on 'reference' for a marked image, or one of its examples under "
+            "References."
         )
     raise InvalidInput(
         "Nothing is marked yet. Choose a category, then mark an object with a point, a box or a "
@@ -279,7 +293,7 @@ def require_marks(store: Store, project_id: str) -> None:
 
 def missing_marks(
     categories: Sequence[Category],
-    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+    references: References,
 ) -> list[str]:
     """Say which categories cannot be looked for, for want of positive prompts."""
     positive = _positive_ids(references)
@@ -290,7 +304,7 @@ def missing_marks(
     ]
 
 
-def _positive_ids(references: Sequence[tuple[ProjectImage, list[StoredPrompt]]]) -> set[int]:
+def _positive_ids(references: References) -> set[int]:
     """The categories that have a positive prompt."""
     stored = [one for _, prompts in references for one in prompts]
     return {one.prompt.category_id for one in stored if one.prompt.positive}
@@ -320,7 +334,7 @@ def _run_key(
     fingerprint: str,
     options: RunOptions,
     floor: float,
-    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+    references: References,
 ) -> str:
     """Name everything the results of an image depend on, besides the image."""
     marks = [(image.sha256, [repr(s.prompt) for s in prompts]) for image, prompts in references]
@@ -329,7 +343,7 @@ def _run_key(
 
 
 def _prompt_ids(
-    references: Sequence[tuple[ProjectImage, list[StoredPrompt]]],
+    references: References,
 ) -> dict[int, list[str]]:
     """Name the prompts of the categories that are looked for."""
     ids: dict[int, list[str]] = {}

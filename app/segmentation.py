@@ -31,6 +31,7 @@ from app.project import (
     StoredInstance,
     Task,
 )
+from app.references import References
 from app.results import results_document
 from app.segment_job import SEGMENT, SegmentJob, require_marks
 from app.settings import Settings
@@ -41,7 +42,10 @@ _EXAMPLE_NAME = "Example"
 
 
 class Studio(Workspace):
-    """All use cases: those of the workspace, and segmentation with what comes of it."""
+    """All use cases: those of the workspace, and segmentation with what comes of it.
+
+    ``references`` are those of the examples.
+    """
 
     def __init__(
         self, store: Store, files: ImageFiles, model: ModelSession, jobs: JobRunner
@@ -50,6 +54,7 @@ class Studio(Workspace):
         self._model = model
         self.jobs = jobs
         jobs.offer(SEGMENT, self._segment)
+        self.references = References(store, files, model, jobs)
 
     @classmethod
     def open(
@@ -208,6 +213,10 @@ class Studio(Workspace):
         """Count prompts and instances of each image, at the project's score threshold."""
         thresholds = self._store.project(project_id).score_thresholds
         return self._store.counts(project_id, thresholds)
+
+    def instance(self, instance_id: int) -> StoredInstance:
+        """Return one instance with its mask at the size of the image."""
+        return self._store.instance(instance_id)
 
     def delete_instance(self, instance_id: int) -> StoredInstance:
         """Take an instance out of the results; it can be restored."""

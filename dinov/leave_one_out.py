@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,9 +27,9 @@ from torch.nn import functional as F
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.postprocess import MASK_STRIDE, mask_quality
-from dinov.predictor import Predictor
+from dinov.predictor import Comparison
 from dinov.prompt_bank import PromptBank
-from dinov.types import Prompt, PromptType, Reference
+from dinov.types import Image, Prompt, PromptType, Reference
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,19 @@ class ExampleScore:
     score: float | None
 
 
-@torch.inference_mode()
+class Comparing(Protocol):
+    """What is needed of ``dinov.predictor.Predictor``."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that an embedding depends on."""
+
+    def compare(self, image: Image, concepts: Tensor) -> Comparison:
+        """Compare concepts [K, C] with everything that is proposed in an image."""
+
+
 def leave_one_out(
-    predictor: Predictor, references: Iterable[Reference], bank: PromptBank
+    predictor: Comparing, references: Iterable[Reference], bank: PromptBank
 ) -> list[ExampleScore]:
     """Score every positive prompt, in the order of the references.
 
@@ -59,49 +70,50 @@ def leave_one_out(
     scores = []
     for reference in references:
         positive = [prompt for prompt in reference.prompts if prompt.positive]
-        others: list[Tensor | None] = []
+        others = []
         for prompt in positive:
-            others.append(
-                _mean_without(bank.positives[prompt.category_id], seen[prompt.category_id])
-            )
+            group, index = bank.positives[prompt.category_id], seen[prompt.category_id]
+            others.append(torch.cat((group[:index], group[index + 1 :])))
             seen[prompt.category_id] += 1
-        found = iter(_scores(predictor, reference, positive, others))
+        found = score_examples(predictor, reference.image, positive, others)
         scores += [
-            ExampleScore(reference.name, prompt, None if mean is None else next(found))
-            for prompt, mean in zip(positive, others, strict=True)
+            ExampleScore(reference.name, prompt, score)
+            for prompt, score in zip(positive, found, strict=True)
         ]
     return scores
 
 
-def _mean_without(examples: Tensor, index: int) -> Tensor | None:
-    if len(examples) < 2:
-        return None
-    return (examples.sum(0) - examples[index]) / (len(examples) - 1)
+@torch.inference_mode()
+def score_examples(
+    predictor: Comparing, image: Image, prompts: Sequence[Prompt], others: Sequence[Tensor]
+) -> list[float | None]:
+    """Score positive prompts on one image.
 
+    Args:
+        predictor: encodes the image, or has it in its cache.
+        image: [H, W, 3] uint8 RGB.
+        prompts: drawn on it.
+        others: for each prompt the embeddings [N, C] of the other examples of its category.
 
-def _scores(
-    predictor: Predictor,
-    reference: Reference,
-    prompts: Sequence[Prompt],
-    means: Sequence[Tensor | None],
-) -> list[float]:
-    """Of those prompts that have a mean of others."""
-    judged = [(p, mean) for p, mean in zip(prompts, means, strict=True) if mean is not None]
+    Returns:
+        The score of each prompt, from 0 to 1; None where there are no others.
+    """
+    judged = [
+        (index, prompt, group.mean(0))
+        for index, (prompt, group) in enumerate(zip(prompts, others, strict=True))
+        if len(group)
+    ]
+    scores: list[float | None] = [None] * len(prompts)
     if not judged:
-        return []
-    found = predictor.compare(reference.image, torch.stack([mean for _, mean in judged]))
+        return scores
+    found = predictor.compare(image, torch.stack([mean for _, _, mean in judged]))
     quality = mask_quality(found.mask_logits)
     inside = (found.mask_logits > 0).float()
-    return [
-        float(
-            (
-                found.logits[:, k].sigmoid()
-                * quality
-                * _agreement(inside, _marked_cells(prompt, found.transform, inside), prompt.type)
-            ).max()
-        )
-        for k, (prompt, _) in enumerate(judged)
-    ]
+    for k, (index, prompt, _) in enumerate(judged):
+        marked = _marked_cells(prompt, found.transform, inside)
+        agreement = _agreement(inside, marked, prompt.type)
+        scores[index] = float((found.logits[:, k].sigmoid() * quality * agreement).max())
+    return scores
 
 
 def _marked_cells(prompt: Prompt, transform: ImageTransform, like: Tensor) -> Tensor:

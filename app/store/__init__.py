@@ -9,7 +9,8 @@ from app.store.instances import InstanceRows
 from app.store.jobs import JobRows
 from app.store.projects import ProjectRows
 from app.store.prompts import PromptRows
+from app.store.references import ReferenceRows
 
 
-class Store(ProjectRows, PromptRows, InstanceRows, JobRows):
+class Store(ProjectRows, PromptRows, ReferenceRows, InstanceRows, JobRows):
     """Read and write the rows of one database file. Methods that look up an id raise NotFound."""

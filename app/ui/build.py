@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app import canvas
 from app.project import AppError, NotFound
 from app.segmentation import Studio
-from app.ui import annotate, categories, exchange, panel, projects, runs
+from app.ui import annotate, categories, exchange, panel, projects, references, runs
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
 from app.ui.page import Page
@@ -30,7 +30,7 @@ def _head() -> str:
     """Name what the page needs, so that the browser fetches it beside Gradio's own files."""
     styles = [
         f"{panel.STATIC_URL}/{name}.css"
-        for name in ("page", "columns", "controls", "panels", "runs", "exchange")
+        for name in ("page", "columns", "controls", "panels", "runs", "references", "exchange")
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
     lines = [f'<link rel="stylesheet" href="{url}">' for url in styles]
@@ -77,7 +77,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     )
     with demo:
         page = Page(studio, on_save=annotate.save_prompts(studio))
-        for part in (projects, annotate, categories, runs, exchange):
+        for part in (projects, annotate, categories, runs, references, exchange):
             part.bind(page)
         projects.open_at_load(page, demo)
         add_endpoints(studio)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -63,6 +63,31 @@ class Session:
 
 EventT = TypeVar("EventT", bound=Place)
 
+EVENTS: Mapping[str, tuple[str, ...]] = {
+    "projects": (
+        *("project_created", "project_opened", "project_renamed", "project_deleted"),
+        *("example_opened", "status_asked"),
+    ),
+    "filmstrip": (
+        *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
+    ),
+    "welcome": ("example_opened",),
+    "runs": (
+        *("run_options_changed", "segment_pressed", "threshold_changed"),
+        *("job_cancelled", "polled"),
+    ),
+    "references": (
+        *("example_opened", "example_switched", "examples_scored"),
+        *("job_cancelled", "polled"),
+    ),
+    "categories": (
+        *("category_added", "category_renamed", "category_recolored", "category_removed"),
+    ),
+    "instances": ("instance_removed", "instance_restored"),
+    "exchange": ("files_imported",),
+}
+"""What each panel may tell the server."""
+
 
 class Page:
     """Lays the components out and writes to them; the modules beside this one bind handlers.
@@ -76,59 +101,22 @@ class Page:
         self.studio = studio
         self._creating = threading.Lock()
         self.session = gr.State(Session())
-        self.projects = panel(
-            "projects",
-            events=(
-                "project_created",
-                "project_opened",
-                "project_renamed",
-                "project_deleted",
-                "example_opened",
-                "status_asked",
-            ),
-        )
-        self.address = panel("address")
-        self.notices = panel("notices")
+        self.projects = _panel("projects")
+        self.address = _panel("address")
+        self.notices = _panel("notices")
         with gr.Row(elem_id="st-studio"):
             with gr.Column(elem_id="st-left"):
-                self.filmstrip = panel(
-                    "filmstrip",
-                    events=(
-                        "files_added",
-                        "problems_read",
-                        "image_opened",
-                        "role_changed",
-                        "image_removed",
-                    ),
-                )
+                self.filmstrip = _panel("filmstrip")
             with gr.Column(elem_id="st-centre"):
                 self.canvas = prompt_canvas(on_save, elem_id="st-canvas")
-                self.welcome = panel("welcome", events=("example_opened",))
+                self.welcome = _panel("welcome")
             with gr.Column(elem_id="st-right"):
-                self.runs = panel(
-                    "runs",
-                    events=(
-                        "run_options_changed",
-                        "segment_pressed",
-                        "job_cancelled",
-                        "threshold_changed",
-                        "polled",
-                    ),
-                )
-                self.categories = panel(
-                    "categories",
-                    events=(
-                        "category_added",
-                        "category_renamed",
-                        "category_recolored",
-                        "category_removed",
-                    ),
-                )
-                self.instances = panel(
-                    "instances", events=("instance_removed", "instance_restored")
-                )
-                self.exchange = panel("exchange", events=("files_imported",))
-            panel("columns")
+                self.runs = _panel("runs")
+                self.references = _panel("references")
+                self.categories = _panel("categories")
+                self.instances = _panel("instances")
+                self.exchange = _panel("exchange")
+            _panel("columns")
 
     def on(
         self,
@@ -177,7 +165,7 @@ class Page:
         """Everything a handler may write to."""
         return [
             self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
-            self.categories, self.instances, self.notices, self.exchange,
+            self.categories, self.instances, self.notices, self.exchange, self.references,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -262,7 +250,12 @@ class Page:
             self.categories: render.category_list(snapshot),
             self.instances: render.instance_list(snapshot, restorable=session.restorable),
             self.exchange: render.exchange(snapshot),
+            self.references: render.references(snapshot),
         }
 
     def _project_bar(self, snapshot: Snapshot) -> str:
         return render.project_bar(snapshot, self.studio.projects(), self.studio.model_status())
+
+
+def _panel(name: str) -> gr.HTML:
+    return panel(name, events=EVENTS.get(name, ()))

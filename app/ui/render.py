@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
+from app.examples import Example
 from app.formats import FORMATS
 from app.project import (
     SCORE_FLOOR,
@@ -21,6 +23,9 @@ from app.project import (
 from app.ui.snapshot import Snapshot
 
 APP_TITLE = "DINOv Studio"
+
+MOST_EXAMPLES = 100
+"""So many are drawn of each category; an imported data set may hold thousands."""
 
 
 def project_bar(snapshot: Snapshot, projects: Sequence[Project], status: StatusView) -> str:
@@ -75,6 +80,56 @@ def category_list(snapshot: Snapshot) -> str:
         for category in snapshot.categories
     ]
     return _text(snapshot, categories=categories)
+
+
+def references(snapshot: Snapshot) -> str:
+    """Draw the examples of each category."""
+    examples = snapshot.examples
+    scored = [one for one in examples if one.is_judged and not one.is_stale]
+    positive = [one for one in examples if one.stored.prompt.positive]
+    groups = []
+    for category in snapshot.categories:
+        group = [one for one in examples if one.stored.prompt.category_id == category.id]
+        groups.append(
+            {
+                "id": category.id,
+                "name": category.name,
+                "color": category.color,
+                "count": len(group),
+                "used": sum(one.counts for one in group),
+                "examples": [_example(one) for one in group[:MOST_EXAMPLES]],
+            }
+        )
+    return _text(
+        snapshot,
+        categories=groups,
+        unscored=len(positive) - len(scored),
+        comparable=any(
+            sum(one.counts for one in positive if one.stored.prompt.category_id == group["id"]) > 1
+            for group in groups
+        ),
+        job=asdict(snapshot.scoring) if snapshot.scoring else None,
+    )
+
+
+def _example(example: Example) -> dict[str, Any]:
+    stored, image = example.stored, example.image
+    address = f"media/examples/{image.id}/{quote(stored.id, safe='')}"
+    return {
+        "id": f"{image.id}-{stored.id}",
+        "on_image": image.id,
+        "prompt_id": stored.id,
+        "image": image.file_name,
+        "is_reference": image.is_reference,
+        "type": stored.prompt.type.value,
+        "positive": stored.prompt.positive,
+        "picture": f"{address}?v={example.picture}",
+        "used": example.is_used,
+        "score": example.score,
+        "judged": example.is_judged,
+        "stale": example.is_stale,
+        "odd": example.is_odd,
+    }
 
 
 def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
@@ -30,6 +31,17 @@ def media_routes(studio: Studio) -> APIRouter:
     @router.get("/media/thumbnails/{image_id}", include_in_schema=False)
     def thumbnail(image_id: int, request: Request) -> FileResponse:
         return image_file(studio.thumbnail_path(image_id), request)
+
+    @router.get("/media/examples/{image_id}/{prompt_id:path}", include_in_schema=False)
+    def example(image_id: int, prompt_id: str, request: Request) -> Response:
+        picture = studio.references.picture(image_id, prompt_id)
+        headers = UNCHANGING if "v" in request.query_params else ASK_AGAIN
+        return Response(picture, media_type="image/jpeg", headers=headers)
+
+    @router.get("/instances/{instance_id}/mask", include_in_schema=False)
+    def mask(instance_id: int) -> dict[str, Any]:
+        """At the size of the image; a results document may hold a smaller one."""
+        return dict(studio.instance(instance_id).rle)
 
     @router.get("/results/{image_id}", include_in_schema=False)
     def results(image_id: int, request: Request) -> Response:

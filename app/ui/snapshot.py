@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.examples import Example
 from app.project import (
     DEFAULT_SCORE_THRESHOLD,
     ImageCounts,
@@ -36,8 +37,10 @@ class Snapshot:
     counts: Mapping[int, ImageCounts] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
     prompt_counts: Mapping[int, int] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
     results: ResultsDocument | None = None
     job: JobView | None = None
+    scoring: JobView | None = None
 
     @classmethod
     def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot:
@@ -53,6 +56,7 @@ class Snapshot:
             return cls(taken)
         # First the job: if it has ended, then what it has done is there for what is read below.
         job = studio.latest_job(project.id)
+        scoring = studio.references.scoring(project.id)
         images = tuple(studio.images(project.id))
         by_id = {image.id: image for image in images}
         wanted = (image_id, project.last_image_id, images[0].id if images else None)
@@ -65,8 +69,10 @@ class Snapshot:
             counts=studio.counts(project.id),
             categories=tuple(studio.categories(project.id)),
             prompt_counts=studio.prompt_counts(project.id),
+            examples=tuple(studio.references.examples(project.id)),
             results=studio.results(image.id) if image else None,
             job=job,
+            scoring=scoring,
         )
 
     @property

@@ -14,7 +14,10 @@ import pytest
 
 from app.segmentation import Studio
 from app.settings import Settings
+from dinov.images import ImageTransform
 from dinov.masks import encode_rle, rasterise, rle_area, rle_box_xyxy
+from dinov.postprocess import MASK_STRIDE
+from dinov.predictor import Comparison
 from dinov.types import Instance, Prompt, Referral, Segmentation
 
 RED, GREEN, BLUE, WHITE = (220, 20, 20), (20, 200, 20), (20, 20, 220), (255, 255, 255)
@@ -57,6 +60,19 @@ class ColorPredictor:
             scored = [replace(one, score=one.area / total) for one in ranked]
             candidates[category_id] = tuple(scored[:max_candidates])
         return Referral(image.shape[:2], candidates)
+
+    def compare(self, image, concepts):
+        """One proposal per concept: what has its colour; it is of that concept and of no other."""
+        import torch
+
+        transform = ImageTransform.fit(image.shape[:2], self.input_size)
+        masks = []
+        for color in concepts:
+            near = np.abs(image.astype(np.float32) - color.numpy()).max(axis=2) < 100
+            masks.append(transform.apply_mask(near)[::MASK_STRIDE, ::MASK_STRIDE])
+        logits = torch.eye(len(masks)) * 20 - 10
+        inside = torch.from_numpy(np.stack(masks).astype(np.float32)) * 20 - 10
+        return Comparison(logits, inside, transform)
 
     def segment(self, image, bank, *, score_threshold=None, tile=None) -> Segmentation:
         self.before_segment()

@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dinov.images import ImageTransform
 from dinov.masks import encode_rle, rasterise
+from dinov.postprocess import MASK_STRIDE
+from dinov.predictor import Comparison
 from dinov.prompt_bank import PromptBank
 from dinov.types import Image, Instance, Prompt, Referral, Segmentation
 
@@ -51,6 +54,14 @@ class ColourPredictor:
             shares = [replace(one, score=one.score / total) for one in ranked[:max_candidates]]
             candidates[category_id] = tuple(shares)
         return Referral(image.shape[:2], candidates)
+
+    def compare(self, image: Image, concepts: Tensor) -> Comparison:
+        """One proposal per concept, of that concept and no other: what has nearly its colour."""
+        transform = ImageTransform.fit((image.shape[0], image.shape[1]), self.input_size)
+        near = [np.linalg.norm(image - colour.numpy(), axis=2) < REACH for colour in concepts]
+        masks = np.stack([transform.apply_mask(one)[::MASK_STRIDE, ::MASK_STRIDE] for one in near])
+        logits = torch.from_numpy(masks.astype(np.float32)) * 20 - 10
+        return Comparison(torch.eye(len(near)) * 20 - 10, logits, transform)
 
     def segment(
         self,

@@ -108,6 +108,10 @@ class StudioPage:
         expect(self.page.get_by_role("button", name="Cancel")).to_have_count(0)
 
     @property
+    def examples(self) -> Locator:
+        return self.page.locator("#st-references .st-example")
+
+    @property
     def instances(self) -> Locator:
         return self.page.locator("#st-instances .st-row")
 

@@ -1,6 +1,7 @@
 /** What keys and buttons do, by name. */
 import { clamp, intoImage } from "./geometry.js";
 import { addVertex, described, dropDraft, finishDraft, REACH } from "./gestures.js";
+import { addExample } from "./examples.js";
 import { begun, extended, moved } from "./shapes.js";
 import { fitted, toImage, zoomedAt } from "./view.js";
 
@@ -80,6 +81,27 @@ export class Commands {
       this.surface.say(`Found object deleted; ${this.surface.keymap.shown("undo")} brings it back`);
       this.store.deleteInstance(selectedInstanceId);
     }
+  }
+
+  /** Make a found object an example of its category: a mask on this image, which undo takes back. */
+  async reference(instanceId = this.store.selectedInstanceId) {
+    const { store, surface } = this;
+    const found = surface.left.find(({ id }) => id === instanceId);
+    if (store.readOnly || !store.image) return;
+    if (!found) {
+      surface.say("Select a found object first; Q makes it a reference");
+      return;
+    }
+    const { id: imageId } = store.image;
+    const answer = await fetch(new URL(`instances/${instanceId}/mask`, document.baseURI));
+    if (!answer.ok) {
+      surface.say(await answer.text());
+      return;
+    }
+    const rle = await answer.json();
+    if (store.image?.id !== imageId) return;
+    const said = addExample(store, { categoryId: found.categoryId, rle });
+    surface.say(said);
   }
 
   escape() {

@@ -5,6 +5,7 @@
  * `surface` is the canvas: store, settings, view, image, pixel and setView, toImage, repaint, say.
  */
 import { intoImage } from "./geometry.js";
+import { newId } from "./ids.js";
 import {
   areaUnder,
   begun,
@@ -78,17 +79,10 @@ export function finishDraft(surface) {
   const prompt = finished(draft, surface.pixel);
   dropDraft(surface);
   if (prompt) {
-    store.addPrompt({ id: crypto.randomUUID?.() ?? randomId(), ...prompt });
+    store.addPrompt({ id: newId(), ...prompt });
     surface.say(`${described(prompt, store)} added`);
   } else if (draft.type === "box") surface.say("Drag from corner to corner to draw a box");
   else surface.say("A polygon needs at least three corners");
-}
-
-// randomUUID exists on https and localhost only; the app may be reached by address on a home network.
-function randomId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");
 }
 
 export function dropDraft(surface) {

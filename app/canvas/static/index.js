@@ -3,7 +3,8 @@
  *
  * Other parts of the page speak to it by events on `document`, without a detour over the server:
  * dinov:threshold {score_threshold}, dinov:highlight and dinov:select {instance_id},
- * dinov:category {category_id}. It says dinov:hover {instance_id}, dinov:category itself, and for
+ * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
+ * dinov:reference {instance_id}. It says dinov:hover {instance_id}, dinov:category itself, and for
  * keys that mean something to other parts of the page dinov:page {does}.
  */
 import { Commands } from "./commands.js";
@@ -54,6 +55,7 @@ class Canvas {
     this.host = host;
     this.trigger = trigger;
     this.requestedFor = null;
+    this.wantedMark = null;
     this.store = new Store();
     this.settings = new Settings();
     // Where storage is switched off, already naming it throws.
@@ -119,6 +121,13 @@ class Canvas {
     );
     this.on(document, "dinov:highlight", ({ detail }) => store.highlight(detail.instance_id));
     this.on(document, "dinov:select", ({ detail }) => this.selectInstance(detail.instance_id));
+    this.on(document, "dinov:mark", ({ detail }) => {
+      this.wantedMark = detail;
+      this.selectWantedMark();
+    });
+    this.on(document, "dinov:reference", ({ detail }) =>
+      this.commands.reference(detail.instance_id),
+    );
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
   }
 
@@ -165,6 +174,17 @@ class Canvas {
       this.saver.track(id, rev);
       this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
     }
+    this.selectWantedMark();
+  }
+
+  /** Select the mark that another part of the page has pointed at, if it is on this image. */
+  selectWantedMark() {
+    const { wantedMark, store, surface } = this;
+    if (wantedMark === null || wantedMark.image_id !== store.image?.id) return;
+    this.wantedMark = null;
+    this.commands.tool("select");
+    store.select({ promptId: wantedMark.prompt_id });
+    if (store.selectedPrompt) surface.revealMark(store.selectedPrompt);
   }
 
   /** Ask the server for the document of the image it shows. */

@@ -61,6 +61,7 @@ export const SECTIONS = [
     actions: [
       { id: "tool-select", does: "Select", keys: ["v"], run: ["tool", "select"] },
       { id: "delete", does: "Delete", keys: ["delete", "backspace"], run: ["delete"] },
+      { id: "reference", does: "Use as a reference", keys: ["q"], run: ["reference"] },
       ...MOVES,
       { id: "undo", does: "Undo", keys: ["ctrl z"], run: ["undo"] },
       { id: "redo", does: "Redo", keys: ["ctrl shift z", "ctrl y"], run: ["redo"] },

@@ -14,6 +14,7 @@ import {
   paintResults,
   shownInstances,
 } from "./render.js";
+import { boundsOf } from "./geometry.js";
 import { boxOf, contains, runEnds } from "./rle.js";
 import { instanceAt, ResultsLoader } from "./results.js";
 import { colorOf } from "./color.js";
@@ -185,11 +186,21 @@ export class Surface {
 
   /** Bring a found object into the stage, if it is outside. */
   reveal({ box }) {
-    const perMaskPixel = (this.view.scale * this.image.width) / this.results.width;
-    const { x, y } = this.view;
+    this.bring(box, this.image.width / this.results.width);
+  }
+
+  /** Bring a mark into the stage, if it is outside. */
+  revealMark(prompt) {
+    if (prompt.type !== "mask") this.bring(boundsOf(prompt.points), 1);
+    else this.bring(this.maskOf(prompt).box, this.image.width / prompt.rle.size[1]);
+  }
+
+  /** Bring the middle of a box into the stage; `pixels` is the length of its unit. */
+  bring({ x0, y0, x1, y1 }, pixels) {
+    const { scale, x, y } = this.view;
     const middle = {
-      x: x + ((box.x0 + box.x1) / 2) * perMaskPixel,
-      y: y + ((box.y0 + box.y1) / 2) * perMaskPixel,
+      x: x + ((x0 + x1) / 2) * pixels * scale,
+      y: y + ((y0 + y1) / 2) * pixels * scale,
     };
     const { width, height } = this.stage;
     if (middle.x > 0 && middle.y > 0 && middle.x < width && middle.y < height) return;

@@ -140,6 +140,9 @@ function buildRow(instance, { remove, select }) {
     { class: "st-row", onpointerenter: highlight, onpointerleave: release },
     h("span", { class: "st-dot", style: { "--dot": instance.color } }),
     main,
+    iconButton("mark", "Use as a reference (Q)", () =>
+      tell("reference", { instance_id: instance.id }),
+    ),
     iconButton("trash", "Delete the instance", () => remove(instance, row)),
   );
   return row;

@@ -8,12 +8,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as PillowImage
 
 from app.segmentation import Studio
 from app.ui.build import build_app, build_page
+from dinov.masks import instance_of
 
 
 @pytest.fixture
@@ -80,8 +82,35 @@ def test_an_export_is_written_then_fetched_and_reported_in_words(
     assert client.post("projects/none/exports?format=coco").status_code == 404
 
 
+def test_the_picture_of_an_example_may_be_kept_as_long_as_the_mark_is_the_same(
+    client: TestClient, studio: Studio, image_id: int
+) -> None:
+    project_id = studio.image(image_id).project_id
+    prompt_id = studio.add_prompt(project_id, image_id, "thing", "box", [5, 5, 20, 20])
+    response = client.get(f"media/examples/{image_id}/{prompt_id}?v=1")
+    assert response.headers["content-type"] == "image/jpeg"
+    assert "immutable" in response.headers["cache-control"]
+
+
+def test_a_mask_comes_at_the_size_of_its_image(
+    client: TestClient, studio: Studio, image_id: int
+) -> None:
+    project_id = studio.image(image_id).project_id
+    category_id = studio.add_category(project_id, "thing").id
+    whole = np.zeros((48, 64), np.bool_)
+    whole[10:20, 10:30] = True
+    instance = instance_of(whole, category_id, 1.0)
+    studio.add_annotations(project_id, "a test", {image_id: [instance]})
+    (found,) = studio.results(image_id)["instances"]
+    assert client.get(f"instances/{found['id']}/mask").json() == instance.rle
+
+
 @pytest.mark.parametrize(
-    "path", ["media/images/99", "media/thumbnails/99", "results/99", "projects/none/coco.json"]
+    "path",
+    [
+        *("media/images/99", "media/thumbnails/99", "media/examples/99/none"),
+        *("instances/99/mask", "results/99", "projects/none/coco.json"),
+    ],
 )
 def test_what_does_not_exist_is_told_in_words(client: TestClient, path: str) -> None:
     response = client.get(path)
