@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 # A stamp carries the checksum of what it installed: nothing is installed twice, a change always is.
 RUN_STAMP := .venv/installed-run-$(shell cksum < requirements.txt | cut -d' ' -f1)
-DEV_STAMP := .venv/installed-dev-$(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+DEV_STAMP := .venv/installed-dev-$(shell cat requirements*.txt pyproject.toml | cksum | cut -d' ' -f1)
 
 # Libraries that read what we export: apart, because they want other versions than we do.
 READERS := .venv-readers
@@ -50,7 +50,8 @@ $(RUN_STAMP): | $(BIN)/python
 $(DEV_STAMP): | $(RUN_STAMP)
 	@echo "Installing the development tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --group train
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --group train \
+		-r requirements-cluster.txt
 	@rm -f .venv/installed-dev-* && touch $@
 
 $(READERS_STAMP): | $(BIN)/python

@@ -2,7 +2,8 @@
 
 Pictures are decoded ahead in threads, so that the device does not wait. Each result goes to a
 ``Ledger`` at once; at the end the ledger becomes the COCO file, row by row. Memory is taken by the
-pictures at work and by the file names.
+pictures at work and by the file names. The ``Work`` between the list of targets and the ledger can
+be done on many machines: ``dinov.cluster``.
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ import errno
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dinov import coco
+from dinov import coco, urls
 from dinov.coco import CocoAnnotation, Encoding, Scalar
 from dinov.errors import DinovError, InvalidImage
 from dinov.images import read_rgb
-from dinov.ledger import Ledger
+from dinov.ledger import Ledger, locked
 from dinov.masks import rle_area, rle_box_xyxy
 from dinov.panoptic import FlatMap, lay_flat, write_maps
 from dinov.targets import Target, TargetReader, absolute, check_targets, list_targets
 from dinov.types import Category, Image, Instance, Segmentation
 
 OutputType = Literal["instances", "semantic", "panoptic"]
+Entry = dict[str, Any]
+"""What came of a target, as it is kept in the ledger."""
 
 DEFAULT_WORKERS = 2
 
@@ -69,6 +72,47 @@ class BatchReport:
     stopped: bool
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is done with targets: decode ahead, segment one after the other, encode behind.
+
+    Attributes:
+        segment: finds the instances of one picture; called from one thread, in order.
+        encode: turns what was found, or the problem, into the entry of the ledger.
+        workers: threads that decode and encode.
+    """
+
+    segment: Callable[[Image], Segmentation]
+    encode: Callable[[Segmentation | str], Entry]
+    workers: int
+
+    def __call__(self, targets: Iterable[Target]) -> Iterator[Entry]:
+        """Yield the entry of each target, in order; what was segmented before Ctrl-C, too."""
+        # Full as long as each worker has one picture at work and one waiting.
+        window = 2 * self.workers
+        encoded: deque[Future[Entry]] = deque()
+        stopped: KeyboardInterrupt | None = None
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="batch")
+        try:
+            try:
+                for target, image in _decoded_ahead(targets, pool, window):
+                    found = _found(target, image, self.segment)
+                    encoded.append(pool.submit(self.encode, found))
+                    while encoded and (len(encoded) > window or encoded[0].done()):
+                        yield encoded.popleft().result()
+            except KeyboardInterrupt as interrupt:
+                stopped = interrupt
+            while encoded:
+                yield encoded.popleft().result()
+            if stopped is not None:
+                raise stopped
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+Cluster = Callable[[Work, Iterator[Target], int], Iterator[Entry]]
+"""Does work on so many targets elsewhere and yields their entries in the order of the targets."""
+
 _DEFAULT_OPTIONS = BatchOptions()
 
 
@@ -83,6 +127,7 @@ def run_batch(
     info: Mapping[str, Scalar] | None = None,
     restart: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    cluster: Cluster | None = None,
 ) -> BatchReport:
     """Segment all targets and write the result as one COCO file.
 
@@ -90,11 +135,12 @@ def run_batch(
     same call goes on where it was, with the targets that were listed then. After Ctrl-C the file
     holds what is done, and the same call does the rest. A target that cannot be read or segmented
     is a problem of the report, and the others are done. The same call gives the same file, killed
-    or not, with any number of workers.
+    or not, with any number of workers, on one machine or many.
 
     Args:
         targets: files, folders, patterns, lists and archives; see ``targets.list_targets``.
-        segment: finds the instances of one picture; called from this thread, in order.
+        segment: finds the instances of one picture; called from this thread, in order. On a
+            cluster it is pickled, and so must be what it refers to.
         categories: all that instances may belong to; numbered 1..N in the file, in this order.
         output: the file.
         options: how it is written.
@@ -104,8 +150,11 @@ def run_batch(
         info: stored under ``info`` in the file.
         restart: forget an unfinished batch.
         progress: is told after each target how many of how many are done.
+        cluster: other machines that do the work: ``cluster.ray_cluster``.
 
     Raises:
+        LedgerInUse: if another program is at work on the same output.
+        ClusterError: if the cluster cannot be used or gave up; what is done is kept.
         InvalidImage: if one of ``targets`` leads to no image.
         FingerprintMismatch: if an unfinished batch of the same output was made otherwise.
         InvalidLedger: if what it left is damaged.
@@ -122,19 +171,14 @@ def run_batch(
         **(made_with or {}),
     }
     folder = ledger_folder(output)
-    ledger = None if restart else Ledger.go_on(folder, everything)
-    ledger = ledger or Ledger.start(folder, list_targets(targets), everything)
-    stopped = False
-    with closing(ledger):
-        try:
-            _segment_pending(
-                ledger, segment, _row_maker(categories, options), options.workers, progress
-            )
-        except KeyboardInterrupt:
-            stopped = True
-    report = _merge(ledger, categories, output, options, info or {}, stopped=stopped)
-    if not stopped:
-        ledger.remove()
+    work = Work(segment, _row_maker(categories, options), options.workers)
+    with locked(folder):
+        ledger = None if restart else Ledger.go_on(folder, everything)
+        ledger = ledger or Ledger.start(folder, list_targets(targets), everything)
+        stopped = _do_pending(ledger, work, cluster, progress)
+        report = _merge(ledger, categories, output, options, info or {}, stopped=stopped)
+        if not stopped:
+            ledger.remove()
     return report
 
 
@@ -154,7 +198,7 @@ def require_writable(output: Path) -> None:
 
 def _row_maker(
     categories: Sequence[Category], options: BatchOptions
-) -> Callable[[Segmentation | str], dict[str, Any]]:
+) -> Callable[[Segmentation | str], Entry]:
     """Make the function that turns what was found, or the problem, into an entry of the ledger."""
     numbers = {category.id: number for number, category in enumerate(categories, start=1)}
     encoding: Encoding = options.encoding if options.output_type == "instances" else "rle"
@@ -170,7 +214,7 @@ def _row_maker(
         )
         return coco.annotation_row(annotation, numbers[category_id], encoding)
 
-    def entry(found: Segmentation | str) -> dict[str, Any]:
+    def entry(found: Segmentation | str) -> Entry:
         if isinstance(found, str):
             return {"problem": found}
         shown = [row(instance) for instance in found.instances if rle_area(instance.rle)]
@@ -179,45 +223,37 @@ def _row_maker(
     return entry
 
 
-def _segment_pending(
+def _do_pending(
     ledger: Ledger,
-    segment: Callable[[Image], Segmentation],
-    entry: Callable[[Segmentation | str], dict[str, Any]],
-    workers: int,
+    work: Work,
+    cluster: Cluster | None,
     progress: Callable[[int, int], None] | None,
-) -> None:
-    """Do what is not done: decode ahead, segment one after the other, encode behind."""
-    # Full as long as each worker has one picture at work and one waiting.
-    window = 2 * workers
-    encoded: deque[Future[dict[str, Any]]] = deque()
+) -> bool:
+    """Do what is not done, here or on a cluster; return whether Ctrl-C ended it."""
 
-    def note(result: Future[dict[str, Any]]) -> None:
-        ledger.add(result.result())
+    def tell() -> None:
         if progress is not None:
             progress(ledger.done, ledger.total)
 
-    if progress is not None:
-        progress(ledger.done, ledger.total)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batch")
-    try:
-        for target, image in _decoded_ahead(ledger.pending(), pool, window):
-            encoded.append(pool.submit(entry, _found(target, image, segment)))
-            while encoded and (len(encoded) > window or encoded[0].done()):
-                note(encoded.popleft())
-    finally:
-        # Also what was segmented before Ctrl-C is kept.
-        while encoded:
-            note(encoded.popleft())
-        pool.shutdown(cancel_futures=True)
+    tell()
+    pending, left = ledger.pending(), ledger.total - ledger.done
+    with closing(ledger):
+        try:
+            for entry in cluster(work, pending, left) if cluster else work(pending):
+                ledger.add(entry)
+                tell()
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
 def _decoded_ahead(
-    targets: Iterator[Target], pool: ThreadPoolExecutor, window: int
+    targets: Iterable[Target], pool: ThreadPoolExecutor, window: int
 ) -> Iterator[tuple[Target, Future[Image]]]:
     waiting: deque[tuple[Target, Future[Image]]] = deque()
     with closing(TargetReader()) as read:
         for target in targets:
-            source: Path | bytes | InvalidImage
+            source: Path | bytes | str | InvalidImage
             try:
                 source = read(target)
             except InvalidImage as error:
@@ -229,10 +265,13 @@ def _decoded_ahead(
             yield waiting.popleft()
 
 
-def _decode(source: Path | bytes | InvalidImage, place: str) -> Image:
+def _decode(source: Path | bytes | str | InvalidImage, place: str) -> Image:
     if isinstance(source, InvalidImage):
         raise source
-    return read_rgb(source) if isinstance(source, Path) else read_rgb(source, name=place)
+    if isinstance(source, Path):
+        return read_rgb(source)
+    # What lies behind a URL is fetched here, in a thread, and the model does not wait for it.
+    return read_rgb(urls.read(source) if isinstance(source, str) else source, name=place)
 
 
 def _found(

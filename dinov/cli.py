@@ -15,7 +15,14 @@ from tqdm import tqdm
 
 from dinov import __version__, coco
 from dinov.arguments import at_least
-from dinov.batch import DEFAULT_WORKERS, BatchOptions, BatchReport, require_writable, run_batch
+from dinov.batch import (
+    DEFAULT_WORKERS,
+    BatchOptions,
+    BatchReport,
+    Cluster,
+    require_writable,
+    run_batch,
+)
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
 from dinov.options import PRECISIONS
@@ -152,12 +159,11 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--targets",
-        type=Path,
         nargs="+",
         required=True,
         metavar="PATH",
         help="what is to be segmented: images, folders, patterns, lists (.txt, one path a line) or "
-        "archives (.zip, .tar, .tar.gz, ...)",
+        "archives (.zip, .tar, .tar.gz, ...); also URLs that fsspec knows (s3://, gs://, ...)",
     )
     parser.add_argument(
         "--output",
@@ -191,7 +197,23 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="begin anew; otherwise the same command goes on where an earlier one was ended",
     )
+    _add_cluster_arguments(parser)
     _add_model_arguments(parser)
+
+
+def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster",
+        metavar="ray[://ADDRESS]",
+        help="share the work among processes of this machine (ray), or of the Ray cluster that it "
+        "is part of (ray://HOST:PORT, ray://auto)",
+    )
+    parser.add_argument(
+        "--cluster-workers",
+        type=at_least(1),
+        metavar="N",
+        help="models in the cluster (default: one per GPU, or one per machine)",
+    )
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,17 +268,14 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     thresholds = ScoreThresholds.of(arguments.score_threshold)
     thresholds.check(prompts.categories)
 
-    from dinov.predictor import Predictor
+    from dinov.segmenter import Finding, ModelChoice, Segmenter
 
-    predictor = Predictor.from_checkpoint(
-        arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
-        input_size=arguments.input_size,
-        cache_bytes=0,  # no image is looked at twice
+    cluster = _cluster(arguments)
+    model = ModelChoice(
+        arguments.checkpoint, arguments.device, arguments.precision, arguments.input_size
     )
+    predictor = model.load()
     bank = prompts.embed(predictor)
-    bank.require(predictor.fingerprint)
     general = thresholds.general
     if general is None:
         general = predictor.score_threshold if arguments.task == "generic" else 0.0
@@ -264,20 +283,10 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     category_of = prompts.category_of or {i: i for i in bank.category_ids}
     lowest = {i: by_id.get(category_of[i], general) for i in bank.category_ids}
     options = instance_options(arguments)
-
-    def segment(image: Image) -> Segmentation:
-        if arguments.task == "refer":
-            return predictor.refer(image, bank, score_threshold=lowest).best
-        return predictor.segment(
-            image,
-            bank,
-            score_threshold=lowest,
-            options=options,
-            max_examples=arguments.max_examples,
-            seed=arguments.seed,
-            tile=arguments.tile,
-        )
-
+    finding = Finding(
+        arguments.task, lowest, options, arguments.max_examples, arguments.seed, arguments.tile
+    )
+    segment = Segmenter(model, predictor, bank, finding)
     info: dict[str, coco.Scalar] = {
         "checkpoint": predictor.variant,
         "checkpoint_sha256": predictor.checkpoint_hash,
@@ -290,7 +299,17 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     if arguments.task == "generic":
         info |= asdict(options)
         info |= {name: getattr(arguments, name) for name in ("max_examples", "seed", "tile")}
-    return _segment_batch(arguments, prompts, segment, info)
+    return _segment_batch(arguments, prompts, segment, info, cluster)
+
+
+def _cluster(arguments: argparse.Namespace) -> Cluster | None:
+    if arguments.cluster is None:
+        return None
+    from dinov.cluster import ray_cluster
+
+    return ray_cluster(
+        arguments.cluster, arguments.cluster_workers, on_gpus=arguments.device != "cpu"
+    )
 
 
 def _segment_batch(
@@ -298,6 +317,7 @@ def _segment_batch(
     prompts: _Prompts,
     segment: Callable[[Image], Segmentation],
     info: dict[str, coco.Scalar],
+    cluster: Cluster | None,
 ) -> int:
     with tqdm(desc="targets", unit="image", disable=None) as bar:
 
@@ -320,6 +340,7 @@ def _segment_batch(
             info=info,
             restart=arguments.restart,
             progress=show,
+            cluster=cluster,
         )
     return _tell_report(report)
 

@@ -7,6 +7,8 @@ DinovError
 ├── InvalidReferences     a REF.json or COCO file that cannot be used
 ├── InvalidBank           a prompt bank file that cannot be used
 ├── InvalidLedger         what an unfinished batch left behind cannot be used
+├── LedgerInUse           another program is at work on the same batch
+├── ClusterError          a cluster of machines cannot be used, or gave up
 ├── InvalidDataset        training or evaluation data that cannot be used
 ├── DeviceUnavailable     the requested device does not exist here
 ├── FingerprintMismatch   a stored value made with another checkpoint, size or option
@@ -44,6 +46,14 @@ class InvalidBank(DinovError):
 
 class InvalidLedger(DinovError):
     """The record of an unfinished batch is damaged or cannot be used."""
+
+
+class LedgerInUse(DinovError):
+    """Another program is at work on the same batch."""
+
+
+class ClusterError(DinovError):
+    """A cluster of machines cannot be reached or used, or gave up."""
 
 
 class InvalidDataset(DinovError):

@@ -3,31 +3,36 @@
 ``targets.jsonl`` lists the targets, ``run.json`` says what the results depend on, and the shards
 ``00000.jsonl``, ``00001.jsonl``, … hold one line per target that is done, in the order of the
 list. A line counts once its end is written: whatever ends the program, the next one goes on behind
-the last whole line, and no target is done twice.
+the last whole line, and no target is done twice. ``locked`` keeps a second program away meanwhile.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from dinov import __version__, coco
-from dinov.errors import FingerprintMismatch, InvalidLedger
+from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
 from dinov.targets import Target
 
 SHARD_SIZE = 1000
 """So many targets share a file."""
 
 _FORMAT = "dinov-batch-1"
+_LOCK, _OWNER = "lock", "owner.txt"
 
 
 class Ledger:
-    """The record of one batch. Use ``start`` or ``go_on``; one program at a time."""
+    """The record of one batch. Use ``start`` or ``go_on``, and ``locked`` around all."""
 
     def __init__(self, folder: Path, common_folder: str, total: int) -> None:
         self.folder = folder
@@ -48,28 +53,26 @@ class Ledger:
         Raises:
             OSError: if the folder cannot be written to.
         """
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        total, common = 0, ""
+        folder.mkdir(parents=True, exist_ok=True)
+        cls(folder, "", 0).remove()
+        total, common = 0, None
         with (folder / "targets.jsonl").open("w", encoding="utf-8") as file:
             for target in targets:
                 total += 1
-                common = os.path.commonpath([common or target.folder, target.folder])
+                common = _common(target.folder if common is None else common, target.folder)
                 row = [target.path, target.member, target.start, target.size]
                 file.write(json.dumps(row) + "\n")
-        common = Path(common).as_posix()
         # Last, so that a list that was cut off is never taken for the whole.
         coco.write(
             {
                 "format": _FORMAT,
                 "made_with": {"version": __version__, **made_with},
-                "common_folder": common,
+                "common_folder": common or "",
                 "total": total,
             },
             folder / "run.json",
         )
-        return cls(folder, common, total)
+        return cls(folder, common or "", total)
 
     @classmethod
     def go_on(cls, folder: Path, made_with: Mapping[str, Any]) -> Ledger | None:
@@ -106,7 +109,7 @@ class Ledger:
 
     def pending(self) -> Iterator[Target]:
         """What is still to be done, in order."""
-        return islice(self._targets(), self.done, None)
+        return itertools.islice(self._targets(), self.done, None)
 
     def add(self, result: Mapping[str, Any]) -> None:
         """Note the result of the next target.
@@ -138,9 +141,12 @@ class Ledger:
             self._shard = None
 
     def remove(self) -> None:
-        """Forget everything."""
+        """Forget everything; the lock stays."""
         self.close()
-        shutil.rmtree(self.folder)
+        # What says that there is a record goes first.
+        (self.folder / "run.json").unlink(missing_ok=True)
+        for path in self.folder.glob("*.jsonl"):
+            path.unlink()
 
     def _count(self) -> None:
         """Count what is done, and cut off a line that was not written to its end."""
@@ -180,6 +186,42 @@ class Ledger:
 
 
 _REMEDY = "Begin anew: --restart."
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other programs from the record in a folder, which is made if there is none.
+
+    The system lets go of the lock when this program ends, however it does.
+
+    Raises:
+        LedgerInUse: if another program keeps it; the message says which.
+        OSError: if the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = folder / _OWNER
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        named = owner.read_text(encoding="utf-8") if owner.is_file() else "another program"
+        raise LedgerInUse(
+            f"The batch in {folder} is being worked on by {named}. Wait for it, stop it, or name "
+            "another output."
+        ) from error
+    try:
+        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_LOCK, _OWNER}:
+            shutil.rmtree(folder)
+
+
+def _common(folder: str, other: str) -> str:
+    """The folder in which both are; both may be URLs."""
+    pairs = zip(folder.split("/"), other.split("/"), strict=False)
+    return "/".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _short(value: Any) -> str:

@@ -135,6 +135,14 @@ class PromptBank:
                 "again, or use the model that made them: --checkpoint, --input-size."
             )
 
+    def on_cpu(self) -> PromptBank:
+        """The same, to be sent where there may be no such device."""
+        positives, negatives = (
+            {i: group.cpu() for i, group in groups.items()}
+            for groups in (self.positives, self.negatives)
+        )
+        return replace(self, positives=positives, negatives=negatives)
+
     def save(self, path: Path) -> Path:
         """Write everything to a safetensors file.
 

@@ -1,5 +1,6 @@
 """Targets of a batch: files, folders, patterns, lists and archives, one after the other.
 
+Each may also lie behind a URL that fsspec understands (``s3://``, ``gs://``, ``https://``, …).
 Folders are walked in order, one at a time, so that memory does not grow with the number of images;
 a list and the directory of a zip are read whole.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import heapq
+import io
 import lzma
 import os
 import tarfile
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from dinov import urls
 from dinov.errors import InvalidImage
 from dinov.images import IMAGE_SUFFIXES, natural_order
 
@@ -48,7 +51,7 @@ class Target:
     @property
     def place(self) -> str:
         """Where it is, with forward slashes; an archive counts as a folder."""
-        path = Path(self.path).as_posix()
+        path = self.path if urls.is_url(self.path) else Path(self.path).as_posix()
         return path if self.member is None else f"{path}/{self.member}"
 
     @property
@@ -60,13 +63,13 @@ class Target:
 def list_targets(paths: Sequence[str | Path]) -> Iterator[Target]:
     """List the images named by files, folders (to any depth), glob patterns, lists and archives.
 
-    A list is a ``.txt`` file with one path a line; what it names is taken as it is. A file that is
-    named is taken whatever its suffix; elsewhere only image suffixes count, and hidden files are
-    left out.
+    A list is a ``.txt`` file with one path or URL a line; what it names is taken as it is. A file
+    that is named is taken whatever its suffix; elsewhere only image suffixes count, and hidden
+    files are left out.
 
     Yields:
-        Each file once, with its absolute path, in natural order ("2.jpg" before "10.jpg"); then
-        the members of the archives, in their order.
+        Each file once, with its absolute path or URL, in natural order ("2.jpg" before "10.jpg");
+        then the members of the archives, in their order.
 
     Raises:
         InvalidImage: if one of the paths leads to no image, or an archive cannot be read.
@@ -113,14 +116,14 @@ class TargetReader:
         self._place = ""
         self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
 
-    def __call__(self, target: Target) -> Path | bytes:
-        """The path of a file, or the bytes of a member.
+    def __call__(self, target: Target) -> Path | bytes | str:
+        """The path or URL of a file, or the bytes of a member.
 
         Raises:
             InvalidImage: if the member cannot be read.
         """
         if target.member is None:
-            return Path(target.path)
+            return target.path if urls.is_url(target.path) else Path(target.path)
         try:
             if self._archive is None or self._place != target.path:
                 self.close()
@@ -144,29 +147,38 @@ class TargetReader:
 
 
 def absolute(path: str | Path) -> str:
-    """The absolute path, links as they are."""
-    return str(Path(path).absolute())
+    """The absolute path, links as they are; a URL stays what it is."""
+    return str(path) if urls.is_url(path) else str(Path(path).absolute())
 
 
 def _is_archive(place: str) -> bool:
-    return place.lower().endswith(ARCHIVE_SUFFIXES) and Path(place).is_file()
+    return place.lower().endswith(ARCHIVE_SUFFIXES) and (
+        urls.is_url(place) or Path(place).is_file()
+    )
 
 
 def _files_at(place: str) -> Iterator[str]:
-    """The files that a path stands for, in natural order."""
-    if Path(place).is_dir():
+    """The files that a path or URL stands for, in natural order."""
+    if place.lower().endswith(LIST_SUFFIX) and (urls.is_url(place) or Path(place).is_file()):
+        yield from _listed(place)
+    elif urls.is_url(place):
+        yield from urls.files_at(place, _is_image)
+    elif Path(place).is_dir():
         yield from _walk(place)
-    elif not Path(place).is_file():
+    elif Path(place).is_file():
+        yield place
+    else:
         matches = glob.iglob(place, recursive=True)
         yield from sorted(
             (m for m in matches if _is_image(m) and Path(m).is_file()), key=natural_order
         )
-    elif place.lower().endswith(LIST_SUFFIX):
-        with Path(place).open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-            named = {absolute(line.rstrip("\r\n")) for line in lines if line.strip()}
-        yield from sorted(named, key=natural_order)
-    else:
-        yield place
+
+
+def _listed(place: str) -> Iterator[str]:
+    content = urls.read(place) if urls.is_url(place) else Path(place).read_bytes()
+    lines = io.StringIO(content.decode("utf-8-sig", errors="surrogateescape"), newline=None)
+    named = {absolute(line.rstrip("\n")) for line in lines if line.strip()}
+    yield from sorted(named, key=natural_order)
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -190,7 +202,11 @@ def _is_image(path: str) -> bool:
 
 
 def _open(place: str) -> zipfile.ZipFile | tarfile.TarFile:
-    return zipfile.ZipFile(place) if place.lower().endswith(".zip") else tarfile.open(place)
+    is_zip = place.lower().endswith(".zip")
+    if urls.is_url(place):
+        file = urls.open_seekable(place)
+        return zipfile.ZipFile(file) if is_zip else tarfile.open(fileobj=file)
+    return zipfile.ZipFile(place) if is_zip else tarfile.open(place)
 
 
 def _members(place: str) -> Iterator[Target]:

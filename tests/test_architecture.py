@@ -44,7 +44,8 @@ HOMES = {
     "starlette": ("app.ui.",),
     "uvicorn": ("app.ui.", "app.cli"),
     "sqlite3": ("app.store.",),
-    "ray": ("app.cluster",),
+    "ray": ("dinov.cluster",),
+    "fsspec": ("dinov.urls",),
     "timm": ("dinov.model.",),
     # The app handles weights through one door; nothing else there may wait for torch to load.
     "torch": ("dinov.", "app.model_session"),
@@ -65,20 +66,18 @@ LAYERS = (
     ("dinov.__main__", "dinov.cli"),
     ("dinov.benchmark", "dinov.evaluation", "dinov.track_command"),
     ("dinov.stages", "dinov.training"),
-    ("dinov.bank", "dinov.embed", "dinov.leave_one_out", "dinov.tracker"),
-    ("dinov.predictor",),
-    ("dinov.tiles",),
+    ("dinov.bank", "dinov.embed", "dinov.leave_one_out", "dinov.segmenter", "dinov.tracker"),
+    ("dinov.predictor", "dinov.tiles"),
     ("dinov.convert", "dinov.dense", "dinov.refer"),
     ("dinov.checkpoints", "dinov.plain", "dinov.postprocess", "dinov.prompt_bank"),
     ("dinov.model",),
-    ("dinov.batch",),
+    ("dinov.batch", "dinov.cluster"),
     ("dinov.ledger", "dinov.panoptic", "dinov.track_files"),
     ("dinov.coco", "dinov.references", "dinov.segment_arguments"),
-    ("dinov.frames", "dinov.targets"),
+    ("dinov.frames", "dinov.targets", "dinov.urls"),
     ("dinov.images", "dinov.masks", "dinov.overlaps"),
     ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
-    ("dinov.arguments", "dinov.files", "dinov.options"),
-    ("dinov.upstream",),
+    ("dinov.arguments", "dinov.files", "dinov.options", "dinov.upstream"),
     ("dinov.types", "dinov.errors"),
     ("app", "dinov"),  # the packages themselves hold a docstring and the version
 )
@@ -311,7 +310,8 @@ def test_the_model_reads_no_files() -> None:
 
 
 def test_what_is_imported_is_installed() -> None:
-    requirements = re.findall(r"^[\w.-]+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    files = [path.read_text() for path in sorted(ROOT.glob("requirements*.txt"))]
+    requirements = re.findall(r"^[\w.-]+", "".join(files), re.MULTILINE)
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     # What training starts from is asked for where it is missing: `dinov/training/imagenet.py`.
     named = requirements + [re.split(r"[=<>~!]", entry)[0] for entry in groups["train"]]

@@ -15,7 +15,7 @@ import pytest
 
 from dinov import coco, ledger
 from dinov.batch import BatchOptions, BatchReport, ledger_folder, run_batch
-from dinov.errors import FingerprintMismatch, InvalidLedger
+from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
 from dinov.masks import encode_rle
 from dinov.types import Category, Image, Instance, Segmentation
 
@@ -199,3 +199,42 @@ def test_a_program_that_is_killed_goes_on(repository: Path, tmp_path: Path) -> N
     assert result["second_status"] == 0
     assert result["images_in_file"] == result["distinct_images_in_file"] == 60
     assert result["same_file"]
+
+
+def test_two_batches_never_work_on_one_output(photos: Path) -> None:
+    """The other program is named; what it has done stays, and once it is gone all goes on."""
+    batch(photos, Segmenter(2))
+    folder = ledger_folder(photos.parent / "out.json")
+    before = sorted(path.name for path in folder.iterdir())
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dinov.ledger import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        for restart in (False, True):
+            with pytest.raises(LedgerInUse, match=rf"worked on by process {other.pid} on "):
+                batch(photos, Segmenter(), restart=restart)
+        other.kill()
+    assert sorted(path.name for path in folder.iterdir()) == before
+    second = Segmenter()
+    assert not batch(photos, second).stopped
+    assert second.seen == [2, 3, 6, 7]
+    assert not folder.exists()
+
+
+def test_photos_behind_urls_keep_their_names(photos: Path) -> None:
+    batch(photos, Segmenter())
+    batch(photos, Segmenter(), "other.json", targets=[photos.as_uri()])
+    other = (photos.parent / "other.json").read_bytes()
+    assert other == (photos.parent / "out.json").read_bytes()

@@ -7,8 +7,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from dinov import urls
 from dinov.errors import InvalidImage
 from dinov.images import find_images
 from dinov.targets import TargetReader, check_targets, list_targets
@@ -84,6 +86,53 @@ def test_two_archives_are_read_in_turn(tmp_path: Path) -> None:
     archives = [pack(tmp_path / f"{n}.zip", {"x.jpg": bytes([n])}) for n in (1, 2)]
     read = TargetReader()
     assert [read(target) for target in list_targets(archives)] == [b"\1", b"\2"]
+
+
+@pytest.fixture
+def store(folder: Path, request: pytest.FixtureRequest) -> str:
+    """The same files in a store that is reached by URLs."""
+    url = f"memory://{request.node.name}/photos"
+    for path in folder.rglob("*.*"):
+        with fsspec.open(f"{url}/{path.relative_to(folder).as_posix()}", "wb") as file:
+            file.write(path.read_bytes())
+    return url
+
+
+def test_urls_lead_to_the_same_files(store: str, folder: Path) -> None:
+    targets = list(list_targets([store, f"{store}/2.jpg"]))
+    places = [target.place.partition("/photos/") for target in targets]
+    assert [name for *_, name in places] == names([folder], folder)
+    assert all(start.startswith("memory://") for start, *_ in places)
+    assert TargetReader()(targets[0]) == targets[0].path
+    assert urls.read(targets[0].path) == b"2.jpg"
+    (found,) = list_targets([f"{store}/**/3.JPG"])
+    assert found.folder.endswith("/photos/a5")
+
+
+def test_lists_and_archives_lie_behind_urls_too(store: str, tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text(f"{store}/z.jpg\n{store}/2.jpg\n")
+    listed = [target.path for target in list_targets([(tmp_path / "some.txt").as_uri()])]
+    assert listed == [f"{store}/2.jpg", f"{store}/z.jpg"]
+    for kind in ("zip", "tar", "tgz"):
+        archive = pack(tmp_path / f"photos.{kind}", {"a/2.jpg": b"two", "1.png": b"one" * 999})
+        read = TargetReader()
+        packed = list(list_targets([archive.as_uri()]))
+        assert [read(target) for target in packed] == [b"two", b"one" * 999]
+        assert packed[0].place.endswith(f"photos.{kind}/a/2.jpg")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("memory://nowhere/at-all", "There is no image at"),
+        ("memory://nowhere/*.jpg", "There is no image at"),
+        ("memory://nowhere/some.txt", "cannot be read"),
+        ("no-such-store://bucket/a.jpg", "fsspec's package for it is installed"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_told_at_once(url: str, message: str) -> None:
+    with pytest.raises(InvalidImage, match=message):
+        check_targets([url])
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
