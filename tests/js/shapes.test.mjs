@@ -6,6 +6,8 @@ import * as shapes from "../../app/canvas/static/shapes.js";
 const IMAGE = { width: 100, height: 80 };
 const NEXT = { categoryId: 3, positive: true, width: 6 };
 
+const NO_MASKS = { contains: () => false };
+
 function box(id, points) {
   return { id, type: "box", category_id: 1, positive: true, points };
 }
@@ -55,7 +57,7 @@ test("the last drawn line within reach is found; the inside of a box is not its 
 
 test("of the areas around a place the smallest is found", () => {
   const prompts = [box("small", [20, 20, 40, 40]), box("large", [10, 10, 90, 70])];
-  const found = (x, y) => shapes.areaUnder(prompts, { x, y }, () => false)?.id;
+  const found = (x, y) => shapes.areaUnder(prompts, { x, y }, NO_MASKS)?.id;
   assert.deepEqual([found(30, 30), found(60, 60), found(5, 5)], ["small", "large", undefined]);
 });
 
@@ -83,7 +85,20 @@ test("a corner of a polygon can be moved", () => {
   );
 });
 
-test("a mask prompt cannot be moved", () => {
-  const mask = { id: "m", type: "mask", rle: { size: [4, 4], counts: "04L4" } };
-  assert.equal(shapes.moved(mask, 5, 5, IMAGE), mask);
+test("the middle of a side becomes a corner where the side has room for it", () => {
+  const polygon = { ...box("a", [0, 0, 60, 0, 60, 60]), type: "polygon" };
+  const middle = shapes.handleUnder(polygon, { x: 31, y: 1 }, 5);
+  assert.equal(middle, 3);
+  assert.deepEqual(
+    shapes.reshaped(polygon, middle, { x: 30, y: 9 }, IMAGE).points,
+    [0, 0, 30, 9, 60, 0, 60, 60],
+  );
+  assert.equal(shapes.handleUnder(polygon, { x: 31, y: 1 }, 16), -1);
+});
+
+test("of a box and a mask around a place the smaller is found", () => {
+  const mask = { id: "mask", type: "mask" };
+  const masks = { contains: () => true, boxOf: () => ({ x0: 20, y0: 20, x1: 30, y1: 30 }) };
+  const around = (points) => shapes.areaUnder([box("box", points), mask], { x: 25, y: 25 }, masks).id;
+  assert.deepEqual([around([10, 10, 90, 70]), around([24, 24, 27, 27])], ["mask", "box"]);
 });

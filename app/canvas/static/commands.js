@@ -1,9 +1,20 @@
 /** What keys and buttons do, by name. */
 import { clamp, intoImage } from "./geometry.js";
-import { addVertex, described, dropDraft, finishDraft, REACH } from "./gestures.js";
 import { addExample } from "./examples.js";
-import { begun, extended, moved } from "./shapes.js";
+import {
+  addVertex,
+  beginDraft,
+  described,
+  dropDraft,
+  finishDraft,
+  REACH,
+  removeVertex,
+} from "./gestures.js";
+import { cornerCount, extended, handlesOf, moved, reshaped } from "./shapes.js";
+import { sidesOf, withVertexOn } from "./vertices.js";
 import { fitted, toImage, zoomedAt } from "./view.js";
+
+const WIDEST_STROKE = 2000;
 
 export class Commands {
   constructor(surface, pointer, panels) {
@@ -22,7 +33,9 @@ export class Commands {
     if (this.store.readOnly && tool !== "select") return;
     this.pointer.abort();
     if (this.surface.draft) dropDraft(this.surface);
-    if (tool !== "select") this.store.select();
+    // The brush goes on with the mask that is selected.
+    const goesOn = tool === "mask" && this.store.selectedPrompt?.type === "mask";
+    if (tool !== "select" && !goesOn) this.store.select();
     this.settings.set({ tool });
     this.pointer.updateCursor({});
   }
@@ -34,6 +47,21 @@ export class Commands {
     if (selectedPrompt && !readOnly)
       this.store.replacePrompt({ ...selectedPrompt, positive: wanted });
     this.settings.set({ positive: wanted });
+  }
+
+  /** Let the brush erase, or paint again; takes it in hand, if it is not. */
+  erase() {
+    const isInHand = this.settings.tool === "mask";
+    if (!isInHand) this.tool("mask");
+    if (this.settings.tool === "mask")
+      this.settings.set({ erasing: !isInHand || !this.settings.erasing });
+  }
+
+  /** Let go of the mask that is being painted: the next stroke begins another one. */
+  finishMask() {
+    if (this.store.selectedPrompt) this.surface.say("Done: the next stroke begins a new mask");
+    this.store.select();
+    this.settings.set({ erasing: false });
   }
 
   /** Choose the category with this place in the list, also for the selected mark. */
@@ -74,6 +102,8 @@ export class Commands {
     const { selectedPrompt, selectedInstanceId, readOnly } = this.store;
     if (readOnly) return;
     if (this.surface.draft) this.dropCorner();
+    else if (this.surface.handle !== null && selectedPrompt.type === "polygon")
+      removeVertex(this.surface);
     else if (selectedPrompt) {
       this.surface.say(`${described(selectedPrompt, this.store)} deleted`);
       this.store.removePrompt(selectedPrompt.id);
@@ -108,14 +138,18 @@ export class Commands {
     if (!this.panels.closeAll()) this.pointer.escape();
   }
 
-  /** Move the selected mark, or else the crosshair. */
+  /** Move the chosen corner or side of the selected mark, or all of it, or else the crosshair. */
   move([dx, dy]) {
     const { surface, store } = this;
-    const { image } = surface;
+    const { image, handle } = surface;
     if (!image) return;
-    if (store.selectedPrompt && !store.readOnly) {
-      const { selectedPrompt } = store;
-      store.replacePrompt(moved(selectedPrompt, dx, dy, image), `move ${selectedPrompt.id}`);
+    if (store.selectedPrompt && !store.readOnly && this.settings.tool !== "mask") {
+      const { selectedPrompt: prompt } = store;
+      if (handle === null)
+        return store.replacePrompt(moved(prompt, dx, dy, image), `move ${prompt.id}`);
+      const { x, y } = handlesOf(prompt)[handle];
+      const change = reshaped(prompt, handle, { x: x + dx, y: y + dy }, image);
+      store.replacePrompt(change, `reshape ${prompt.id} ${handle}`);
     } else if (this.settings.tool !== "select" && !store.readOnly) {
       const { width, height } = surface.stage;
       const from = surface.crosshair ?? toImage(surface.view, { x: width / 2, y: height / 2 });
@@ -125,6 +159,30 @@ export class Commands {
       }
       surface.repaint("marks");
     }
+    return undefined;
+  }
+
+  /** Choose the next (1) or previous (-1) corner or side of the selected mark, for the arrows. */
+  handle(step) {
+    const { store, handle } = this.surface;
+    const count = cornerCount(store.selectedPrompt);
+    if (!count || store.readOnly) return;
+    const next = handle === null ? (step > 0 ? 0 : count - 1) : (handle + step + count) % count;
+    this.surface.setHandle(next);
+    const kind = store.selectedPrompt.type === "polygon" ? "Corner" : "Handle";
+    this.surface.say(`${kind} ${next + 1} of ${count}: arrows move it`);
+  }
+
+  /** Give the selected polygon a corner in the middle of the side after the chosen one. */
+  corner() {
+    const { store, handle } = this.surface;
+    const { selectedPrompt: prompt, readOnly } = store;
+    if (readOnly || prompt?.type !== "polygon") return;
+    const side = handle ?? 0;
+    const points = withVertexOn(prompt.points, side, sidesOf(prompt.points)[side]);
+    store.replacePrompt({ ...prompt, points });
+    this.surface.setHandle(side + 1);
+    this.surface.say("Corner added; arrows move it");
   }
 
   /** Close the polygon; or, with the crosshair shown, do there what pressing a button would. */
@@ -134,28 +192,37 @@ export class Commands {
     const { tool, positive } = this.settings;
     if (!crosshair) {
       if (draft?.type === "polygon") finishDraft(surface);
+      else if (tool === "mask") this.finishMask();
     } else if (!store.activeCategory) surface.say("Add a category first: what should be found?");
     else if (tool === "polygon") addVertex(surface, crosshair, positive, REACH.mouse);
     else if (draft) finishDraft(surface);
     else {
-      const width = this.settings.scribbleWidth(surface.image);
-      surface.draft = begun(tool, crosshair, {
-        categoryId: store.activeCategoryId,
-        positive,
-        width,
-      });
+      beginDraft(surface, crosshair, { positive, erases: this.settings.erasing });
       if (tool === "point") finishDraft(surface);
-      else surface.repaint("marks");
     }
   }
 
+  /** How wide the selected scribble is, else the strokes of the tool in hand; null if neither is. */
+  get strokeWidth() {
+    const { selectedPrompt } = this.store;
+    if (selectedPrompt?.type === "scribble") return selectedPrompt.width ?? 1;
+    return this.surface.strokeWidth;
+  }
+
+  setStrokeWidth(width) {
+    const { selectedPrompt, readOnly } = this.store;
+    const next = clamp(Math.round(width), 1, WIDEST_STROKE);
+    if (selectedPrompt?.type === "scribble") {
+      if (!readOnly)
+        this.store.replacePrompt({ ...selectedPrompt, width: next }, `width ${selectedPrompt.id}`);
+    } else this.settings.set({ widths: { ...this.settings.widths, [this.settings.tool]: next } });
+  }
+
   width(factor) {
-    const { image } = this.surface;
-    if (!image) return;
-    const width = this.settings.scribbleWidth(image);
-    const next = factor > 1 ? Math.ceil(width * factor) : Math.floor(width * factor);
-    this.settings.set({ width: clamp(next, 1, 400) });
-    this.surface.say(`Scribble ${this.settings.width} pixels wide`);
+    const width = this.strokeWidth;
+    if (width === null) return;
+    this.setStrokeWidth(factor > 1 ? Math.ceil(width * factor) : Math.floor(width * factor));
+    this.surface.say(`${this.strokeWidth} pixels wide`);
   }
 
   fit() {

@@ -4,11 +4,13 @@
  *
  * `surface` is the canvas: store, settings, view, image, pixel and setView, toImage, repaint, say.
  */
+import { begunStroke } from "./brush.js";
 import { intoImage } from "./geometry.js";
 import { newId } from "./ids.js";
 import {
   areaUnder,
   begun,
+  cornerCount,
   extended,
   finished,
   handleUnder,
@@ -16,6 +18,7 @@ import {
   moved,
   reshaped,
 } from "./shapes.js";
+import { withoutVertex } from "./vertices.js";
 import { panned, pinched } from "./view.js";
 
 /** How near, in screen pixels, a place must be to something to mean it. */
@@ -53,15 +56,33 @@ export function pinch(surface, fingers) {
   };
 }
 
-/** Draw a point, box or scribble. */
-export function draw(surface, start, positive) {
+/** Begin a point, box or scribble at a place of the image; or a stroke of the brush. */
+export function beginDraft(surface, at, how) {
   const { settings, store, image } = surface;
-  surface.draft = begun(settings.tool, intoImage(surface.toImage(start), image), {
-    categoryId: store.activeCategoryId,
-    positive,
-    width: settings.scribbleWidth(image),
-  });
+  const width = settings.widthOf(settings.tool, image);
+  surface.draft =
+    settings.tool === "mask"
+      ? begunStroke(paintedOn(surface, at, how), at, { image, radius: width / 2, ...how })
+      : begun(settings.tool, at, { categoryId: store.activeCategoryId, width, ...how });
   surface.repaint("marks");
+}
+
+/** The mask a stroke belongs to: the selected one, else when erasing that below, else a new one. */
+function paintedOn({ store, masks }, at, { positive, erases }) {
+  const { selectedPrompt, prompts } = store;
+  if (selectedPrompt?.type === "mask") return selectedPrompt;
+  const painted = prompts.filter(({ type }) => type === "mask");
+  const below = erases ? areaUnder(painted, at, masks) : null;
+  return below ?? { category_id: store.activeCategoryId, positive };
+}
+
+/**
+ * Draw a point, box or scribble, or paint with the brush.
+ * @param {{positive: boolean, erases: boolean}} how
+ */
+export function draw(surface, start, how) {
+  const { image } = surface;
+  beginDraft(surface, intoImage(surface.toImage(start), image), how);
   return {
     move(places) {
       const inside = places.map((place) => intoImage(surface.toImage(place), image));
@@ -78,11 +99,27 @@ export function finishDraft(surface) {
   const { draft, store } = surface;
   const prompt = finished(draft, surface.pixel);
   dropDraft(surface);
-  if (prompt) {
-    store.addPrompt({ id: newId(), ...prompt });
+  if (draft.id) finishMask(surface, draft, prompt);
+  else if (prompt) {
+    const added = { id: newId(), ...prompt };
+    store.addPrompt(added);
     surface.say(`${described(prompt, store)} added`);
-  } else if (draft.type === "box") surface.say("Drag from corner to corner to draw a box");
-  else surface.say("A polygon needs at least three corners");
+    // The next strokes belong to it, too.
+    if (prompt.type === "mask") store.select({ promptId: added.id });
+  } else surface.say(TOO_SMALL[draft.type]);
+}
+
+const TOO_SMALL = {
+  box: "Drag from corner to corner to draw a box",
+  polygon: "A polygon needs at least three corners",
+  mask: "There is no mask here to erase from",
+};
+
+/** Keep the strokes on a mask that was there already. */
+function finishMask({ store, say }, draft, prompt) {
+  if (prompt) store.replacePrompt(prompt);
+  else store.removePrompt(draft.id);
+  say(`${described(draft, store)} ${prompt ? "changed" : "erased"}`);
 }
 
 export function dropDraft(surface) {
@@ -116,8 +153,11 @@ export function addVertex(surface, at, positive, reach) {
   return surface.repaint("marks");
 }
 
-/** Take hold of what is under the pointer: a handle, a mark, a found object, or the image. */
-export function grab(surface, start, reach) {
+/**
+ * Take hold of what is under the pointer: a handle, a mark, a found object, or the image.
+ * @param {boolean} removes whether a corner of a polygon is to be taken away instead.
+ */
+export function grab(surface, start, reach, removes) {
   const { store } = surface;
   const at = surface.toImage(start);
   const near = reach * surface.pixel;
@@ -125,10 +165,7 @@ export function grab(surface, start, reach) {
   if (store.readOnly) return pan(surface, start, () => selectInstance(surface, at));
   if (selectedPrompt) {
     const handle = handleUnder(selectedPrompt, at, near);
-    if (handle >= 0)
-      return drag(surface, start, selectedPrompt, (to) =>
-        reshaped(selectedPrompt, handle, to, surface.image),
-      );
+    if (handle >= 0) return grabHandle(surface, start, handle, removes);
   }
   const prompt = promptUnder(surface, at, near);
   if (!prompt) return pan(surface, start, () => selectInstance(surface, at));
@@ -138,10 +175,38 @@ export function grab(surface, start, reach) {
   );
 }
 
+/**
+ * Drag a handle; the middle of a side becomes a corner. A tap chooses the corner for the keys, or
+ * takes it away.
+ */
+function grabHandle(surface, start, handle, removes) {
+  const { store, image } = surface;
+  const { selectedPrompt: prompt } = store;
+  const corners = cornerCount(prompt);
+  const to = (place) => reshaped(prompt, handle, place, image);
+  return drag(surface, start, prompt, to, () => {
+    if (handle >= corners) store.replacePrompt(to(surface.toImage(start)));
+    surface.setHandle(handle < corners ? handle : handle - corners + 1);
+    if (removes && handle < corners) removeVertex(surface);
+  });
+}
+
+/** Take the chosen corner away from the selected polygon. */
+export function removeVertex(surface) {
+  const { store, handle } = surface;
+  const { selectedPrompt: prompt } = store;
+  if (prompt.type !== "polygon") return;
+  const points = withoutVertex(prompt.points, handle);
+  if (points) {
+    store.replacePrompt({ ...prompt, points });
+    surface.setHandle(null);
+  } else surface.say("A polygon keeps at least three corners");
+}
+
 /** @returns {object | null} a mark by its line; or by its inside, where nothing found lies. */
 export function promptUnder(surface, at, near) {
   const { prompts, selectedPrompt } = surface.store;
-  const inside = (list) => areaUnder(list, at, surface.maskContains);
+  const inside = (list) => areaUnder(list, at, surface.masks);
   const byLine = lineUnder(prompts, at, near) ?? inside(selectedPrompt ? [selectedPrompt] : []);
   return byLine ?? (surface.instanceUnder(at) ? null : inside(prompts));
 }
@@ -150,12 +215,16 @@ function selectInstance(surface, at) {
   surface.store.select({ instanceId: surface.instanceUnder(at)?.id ?? null });
 }
 
-/** Change a mark with the pointer. It is shown at once and kept when the pointer comes up. */
-function drag(surface, start, prompt, changed) {
+/**
+ * Change a mark with the pointer. It is shown at once and kept when the pointer comes up; `onTap` is
+ * called if that was where it went down.
+ */
+function drag(surface, start, prompt, changed, onTap = () => {}) {
   const finish = (keep) => {
     const { preview } = surface;
     surface.preview = null;
     if (keep && preview) surface.store.replacePrompt(preview);
+    else if (keep) onTap();
     surface.repaint("marks");
   };
   return {

@@ -20,8 +20,9 @@ import { CategoryMenu, FoundBar, Toolbar, ZoomBar } from "./toolbar.js";
 
 /** What a screen reader says of the stage. */
 function stageLabel(keymap) {
-  const tools = ["point", "box", "scribble", "polygon", "select"];
-  const keys = tools.map((tool) => `${keymap.shown(`tool-${tool}`)} ${tool}`).join(", ");
+  const tools = ["point", "box", "scribble", "polygon", "mask", "select"];
+  const name = (tool) => (tool === "mask" ? "brush" : tool);
+  const keys = tools.map((tool) => `${keymap.shown(`tool-${tool}`)} ${name(tool)}`).join(", ");
   const help = keymap.shown("help").replace("?", "question mark");
   return `Image with marks. ${keys}. Arrows move the crosshair, Enter places. ${help} lists all keys.`;
 }

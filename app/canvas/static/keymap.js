@@ -48,11 +48,13 @@ export const SECTIONS = [
       { id: "tool-box", does: "Box", keys: ["b"], run: ["tool", "box"] },
       { id: "tool-scribble", does: "Scribble", keys: ["s"], run: ["tool", "scribble"] },
       { id: "tool-polygon", does: "Polygon", keys: ["g"], run: ["tool", "polygon"] },
+      { id: "tool-mask", does: "Brush", keys: ["m"], run: ["tool", "mask"] },
+      { id: "erase", does: "Brush: erase or paint", keys: ["e"], run: ["erase"] },
       { id: "sign", does: "Positive or negative", keys: ["n"], run: ["sign"] },
       ...CATEGORIES,
       { id: "thinner", row: "Thinner, wider", does: "Thinner", keys: ["["], run: ["width", 0.8] },
       { id: "wider", row: "Thinner, wider", does: "Wider", keys: ["]"], run: ["width", 1.25] },
-      { id: "enter", does: "Place at the crosshair; close", keys: ["enter"], run: ["enter"] },
+      { id: "enter", does: "Place, close, done", keys: ["enter"], run: ["enter"] },
       { id: "escape", does: "Drop it; let go", keys: ["escape"], run: ["escape"] },
     ],
   },
@@ -63,6 +65,21 @@ export const SECTIONS = [
       { id: "delete", does: "Delete", keys: ["delete", "backspace"], run: ["delete"] },
       { id: "reference", does: "Use as a reference", keys: ["q"], run: ["reference"] },
       ...MOVES,
+      {
+        id: "handle-next",
+        row: "Next, previous corner",
+        does: "Next corner",
+        keys: ["w"],
+        run: ["handle", 1],
+      },
+      {
+        id: "handle-previous",
+        row: "Next, previous corner",
+        does: "Previous corner",
+        keys: ["shift w"],
+        run: ["handle", -1],
+      },
+      { id: "corner", does: "Add a corner after it", keys: ["insert", "i"], run: ["corner"] },
       { id: "undo", does: "Undo", keys: ["ctrl z"], run: ["undo"] },
       { id: "redo", does: "Redo", keys: ["ctrl shift z", "ctrl y"], run: ["redo"] },
     ],
@@ -90,7 +107,9 @@ export const SECTIONS = [
 
 /** What mouse, fingers and pen do; told on the sheet, not to be changed. */
 export const GESTURES = [
-  ["Right button", "Draw with the other sign"],
+  ["Right button, or Ctrl", "Draw with the other sign; erase with the brush"],
+  ["Drag the dot on a side", "Add a corner"],
+  ["Ctrl + click a corner", "Remove it"],
   ["Wheel, pinch", "Zoom"],
   ["Middle button, two fingers", "Move the image"],
 ];

@@ -224,6 +224,7 @@ const HINTS = {
   point: "Click on an object",
   box: "Drag a box around an object",
   scribble: "Scribble over an object",
+  mask: "Paint over an object; the right button erases",
   polygon: "Click corner after corner around an object; click the first again to close",
 };
 
@@ -237,6 +238,8 @@ function hintFor({ image, store, settings, keymap }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
+  if (store.selectedPrompt && settings.tool === "mask")
+    return `Painting: ${described(store.selectedPrompt, store)}${byKey(keymap, "enter", "begins a new one")}`;
   if (store.selectedPrompt)
     return `${described(store.selectedPrompt, store)}: drag to move${byKey(keymap, "delete", "deletes")}`;
   if (store.selectedInstanceId !== null) return `Found object selected${byKey(keymap, "delete", "deletes it")}`;

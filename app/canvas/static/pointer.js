@@ -4,6 +4,8 @@ import { handlesOf, handleUnder } from "./shapes.js";
 import { zoomedAt } from "./view.js";
 
 const LINE_HEIGHT = 16;
+/** The button that a pen tells when it is turned around. */
+const PEN_ERASER = 5;
 
 export class Pointer {
   constructor(surface) {
@@ -54,16 +56,20 @@ export class Pointer {
     const resting = event.pointerType === "touch" && this.penSeen;
     if (event.button === 1 || this.panHeld || resting) return pan(surface, at);
     if (settings.tool === "select" || store.readOnly) {
-      return event.button === 0 ? grab(surface, at, reach) : null;
+      return event.button === 0 ? grab(surface, at, reach, isModified(event)) : null;
     }
     if (!store.activeCategory) {
       surface.say("Add a category first: what should be found?");
       return pan(surface, at);
     }
-    const positive = event.button === 2 ? !settings.positive : settings.positive;
+    const isOther = event.button === 2 || event.button === PEN_ERASER || isModified(event);
+    if (settings.tool === "mask") {
+      return draw(surface, at, { positive: settings.positive, erases: settings.erasing !== isOther });
+    }
+    const positive = settings.positive !== isOther;
     return settings.tool === "polygon"
       ? vertex(surface, at, positive, reach)
-      : draw(surface, at, positive);
+      : draw(surface, at, { positive });
   }
 
   onMove(event) {
@@ -98,9 +104,10 @@ export class Pointer {
       cursor = hovered.found ? "pointer" : "default";
       if (hovered.prompt) cursor = "move";
       const selected = store.selectedPrompt;
-      const handle = selected ? handleUnder(selected, hovered.here, hovered.near) : -1;
+      const isOver = selected && hovered.here;
+      const handle = isOver ? handleUnder(selected, hovered.here, hovered.near) : -1;
       if (handle >= 0) ({ cursor } = handlesOf(selected)[handle]);
-    } else if (settings.tool === "scribble") cursor = "none";
+    } else if (settings.tool === "scribble" || settings.tool === "mask") cursor = "none";
     element.style.cursor = cursor;
   }
 
@@ -146,10 +153,16 @@ export class Pointer {
   escape() {
     if (this.gesture) this.abort();
     else if (this.surface.draft) dropDraft(this.surface);
+    else if (this.surface.handle !== null) this.surface.setHandle(null);
     else this.surface.store.select();
     this.surface.crosshair = null;
     this.surface.repaint("marks");
   }
+}
+
+/** Ctrl or Alt held is as good as the right button, which trackpads and pens may not have. */
+function isModified({ ctrlKey, altKey, metaKey }) {
+  return ctrlKey || altKey || metaKey;
 }
 
 function capture(element, pointerId) {

@@ -1,11 +1,14 @@
 /** Painting of the image, of the instances found, and of the marks, each on a canvas of its own. */
 import { colorOf, faded, inkOn } from "./color.js";
 import { passes, pathsOf } from "./results.js";
-import { anchorOf, cornersOf, handlesOf } from "./shapes.js";
+import { anchorOf, cornersOf, handlesOf, hasRoom } from "./shapes.js";
+import { verticesOf } from "./vertices.js";
 import { toStage } from "./view.js";
 
 /** Enlarged further than this, the exact pixels are shown: unsmoothed image, unsmoothed masks. */
 const PIXEL_SCALE = 3;
+/** How near one must come to a handle with a mouse, in screen pixels. */
+const HANDLE_REACH = 7;
 const FONT = "600 12px system-ui, sans-serif";
 
 /** Size a canvas for the stage and the screen's pixel density; returns its cleared context. */
@@ -117,11 +120,26 @@ export function paintPrompt(context, prompt, selected, look) {
   else if (prompt.type === "point") paintPoint(context, prompt, selected, look.view, color);
   else paintLine(context, prompt, selected, look.view, color);
   context.restore();
-  if (!prompt.positive && prompt.type !== "point" && prompt.points?.length) {
-    paintSign(context, toStage(look.view, anchorOf(prompt)), color, 7, false);
-  }
-  if (selected)
-    handlesOf(prompt).forEach((handle) => paintHandle(context, toStage(look.view, handle)));
+  const anchor = prompt.type === "mask" ? maskAnchor(prompt, look) : anchorOf(prompt);
+  if (!prompt.positive && prompt.type !== "point" && anchor)
+    paintSign(context, toStage(look.view, anchor), color, 7, false);
+  if (selected) paintHandles(context, handlesOf(prompt), look);
+}
+
+/** Where the sign of a mask is shown: at its first pixel. */
+function maskAnchor({ rle }, { maskOf, imageWidth }) {
+  const { box, ends } = maskOf({ rle });
+  const [height, width] = rle.size;
+  const scale = imageWidth / width;
+  return box && { x: box.x0 * scale, y: (ends[0] % height) * scale };
+}
+
+/** Corners are square; where a side can get a new one there is a small dot, if there is room. */
+function paintHandles(context, handles, { view, handle: chosen }) {
+  handles.forEach((handle, index) => {
+    if (hasRoom(handle, HANDLE_REACH / view.scale))
+      paintHandle(context, toStage(view, handle), handle.length !== undefined, index === chosen);
+  });
 }
 
 function paintLine(context, prompt, selected, view, color) {
@@ -201,21 +219,27 @@ function paintMask(context, prompt, selected, { view, maskOf, imageWidth }, colo
   const scale = (view.scale * imageWidth) / prompt.rle.size[1];
   context.translate(view.x, view.y);
   context.scale(scale, scale);
-  const { smooth } = pathsOf(mask, prompt.rle.size[0]);
+  const { smooth, exact } = pathsOf(mask, prompt.rle.size[0]);
+  // Where a pixel is smaller than one of the screen's, fewer corners look the same.
+  const path = scale < 1 && !prompt.brush ? smooth : exact;
   context.fillStyle = faded(color, prompt.positive ? 0.35 : 0.15);
-  context.fill(smooth, "evenodd");
-  context.strokeStyle = selected ? "#ffffff" : color;
-  context.lineWidth = 2.5 / scale;
+  context.fill(path, "evenodd");
+  context.strokeStyle = selected ? "#ffffff" : "rgba(0, 0, 0, 0.4)";
+  context.lineWidth = (selected ? 4.5 : 3.5) / scale;
+  context.stroke(path);
+  context.strokeStyle = color;
+  context.lineWidth = 2 / scale;
   if (!prompt.positive) context.setLineDash([7 / scale, 6 / scale]);
-  context.stroke(smooth);
+  context.stroke(path);
 }
 
-function paintHandle(context, { x, y }) {
-  context.fillStyle = "#ffffff";
-  context.strokeStyle = "#16181d";
-  context.lineWidth = 1.25;
+function paintHandle(context, { x, y }, isDot = false, isChosen = false) {
+  context.fillStyle = isChosen ? "#16181d" : "#ffffff";
+  context.strokeStyle = isChosen ? "#ffffff" : "#16181d";
+  context.lineWidth = isChosen ? 2 : 1.25;
   context.beginPath();
-  context.roundRect(x - 4.5, y - 4.5, 9, 9, 2);
+  if (isDot) context.arc(x, y, 3.2, 0, 2 * Math.PI);
+  else context.roundRect(x - 4.5, y - 4.5, 9, 9, 2);
   context.fill();
   context.stroke();
 }
@@ -223,7 +247,7 @@ function paintHandle(context, { x, y }) {
 /** Paint the mark in the making; a polygon also shows where the next side would go. */
 export function paintDraft(context, draft, pointer, look) {
   const { view } = look;
-  if (draft.type !== "polygon") return paintPrompt(context, draft, false, look);
+  if (draft.type !== "polygon") return paintPrompt(context, draft, draft.type === "mask", look);
   const path = pathOf([...draft.points, ...(pointer ? [pointer.x, pointer.y] : [])], view, false);
   for (const [style, width] of [
     ["rgba(0, 0, 0, 0.5)", 4],
@@ -235,20 +259,28 @@ export function paintDraft(context, draft, pointer, look) {
     context.stroke(path);
   }
   context.setLineDash([]);
-  return handlesOf(draft).forEach((vertex) => paintHandle(context, toStage(view, vertex)));
+  return verticesOf(draft.points).forEach((vertex) => paintHandle(context, toStage(view, vertex)));
 }
 
-/** Paint the ring that shows how wide a scribble will be. */
-export function paintBrush(context, at, width, view, color) {
+/** Paint the ring that shows how wide a stroke will be; dashed around a minus, if it erases. */
+export function paintBrush(context, at, { width, erases, color }, view) {
   const { x, y } = toStage(view, at);
+  const radius = Math.max(2, (width * view.scale) / 2);
+  context.save();
   context.beginPath();
-  context.arc(x, y, Math.max(2, (width * view.scale) / 2), 0, 2 * Math.PI);
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  if (erases) {
+    context.moveTo(x - 4, y);
+    context.lineTo(x + 4, y);
+  }
   context.strokeStyle = "rgba(0, 0, 0, 0.6)";
   context.lineWidth = 3;
   context.stroke();
-  context.strokeStyle = color;
+  if (erases) context.setLineDash([5, 4]);
+  context.strokeStyle = erases ? "#ffffff" : color;
   context.lineWidth = 1.5;
   context.stroke();
+  context.restore();
 }
 
 /** Paint the crosshair that the arrow keys move. */

@@ -2,10 +2,13 @@
 
 const KEY = "prompt-canvas";
 const REMEMBERED = ["tool", "overlay", "labels", "opacity"];
+/** Of the longer side of the image, the width of a stroke until one is chosen. */
+const USUAL_SHARE = { scribble: 1 / 100, mask: 1 / 30 };
 const DEFAULTS = {
   tool: "scribble",
   positive: true,
-  width: null,
+  widths: {},
+  erasing: false,
   overlay: true,
   labels: false,
   opacity: 0.4,
@@ -33,9 +36,10 @@ export class Settings {
     for (const listener of this.listeners) listener(changes);
   }
 
-  /** The width of a scribble in image pixels: as chosen, else what suits the size of the image. */
-  scribbleWidth(image) {
-    return this.width ?? Math.max(2, Math.round(Math.max(image.width, image.height) / 100));
+  /** The width of a tool's strokes in image pixels: as chosen, else what suits the image's size. */
+  widthOf(tool, image) {
+    const share = USUAL_SHARE[tool];
+    return this.widths[tool] ?? Math.max(2, Math.round(share * Math.max(image.width, image.height)));
   }
 }
 

@@ -3,6 +3,7 @@
  * prompts {id, type, category_id, positive, points, width?, rle?} in image pixels; `pixel` is the
  * length of one screen pixel in the image.
  */
+import { extendedStroke, finishedStroke, movedMask } from "./brush.js";
 import {
   boundsOf,
   distanceToPath,
@@ -14,8 +15,12 @@ import {
   simplified,
   tenth,
 } from "./geometry.js";
+import { sidesOf, verticesOf, withVertexAt, withVertexOn } from "./vertices.js";
 
 const SMALLEST_DRAG = 4;
+
+/** So many times as far as one can reach, a side has room for a handle between its corners. */
+const ROOM = 4;
 
 /** @returns {object} a mark in the making, begun at `at`. */
 export function begun(type, at, { categoryId, positive, width }) {
@@ -33,6 +38,8 @@ export function extended(draft, places) {
       return { ...draft, points: [last.x, last.y] };
     case "box":
       return { ...draft, points: [draft.points[0], draft.points[1], last.x, last.y] };
+    case "mask":
+      return extendedStroke(draft, places);
     default:
       return { ...draft, points: [...draft.points, ...places.flatMap(({ x, y }) => [x, y])] };
   }
@@ -50,6 +57,8 @@ export function finished(draft, pixel) {
       return { ...draft, points: simplified(draft.points, Math.min(0.6 * pixel, draft.width / 4)) };
     case "polygon":
       return draft.points.length < 6 || ringArea(draft.points) < 1 ? null : draft;
+    case "mask":
+      return finishedStroke(draft);
     default:
       return draft;
   }
@@ -70,23 +79,24 @@ export function lineUnder(prompts, at, reach) {
 }
 
 /**
- * @param {(prompt: object, at: object) => boolean} maskContains
+ * @param {{contains: Function, boxOf: Function}} masks whether a mask prompt contains a place, and
+ *   the box around it.
  * @returns {object | null} the smallest box, polygon or mask around a place.
  */
-export function areaUnder(prompts, at, maskContains) {
-  const around = prompts.filter((prompt) => surrounds(prompt, at, maskContains));
-  return around.sort((a, b) => extentOf(a) - extentOf(b))[0] ?? null;
+export function areaUnder(prompts, at, masks) {
+  const around = prompts.filter((prompt) => surrounds(prompt, at, masks));
+  return around.sort((a, b) => extentOf(a, masks) - extentOf(b, masks))[0] ?? null;
 }
 
-function surrounds(prompt, at, maskContains) {
-  if (prompt.type === "mask") return maskContains(prompt, at);
+function surrounds(prompt, at, masks) {
+  if (prompt.type === "mask") return masks.contains(prompt, at);
   if (prompt.type === "box") return insideRing(at.x, at.y, cornersOf(prompt.points));
   return prompt.type === "polygon" && insideRing(at.x, at.y, prompt.points);
 }
 
-function extentOf(prompt) {
-  if (prompt.type === "mask") return prompt.rle.size[0] * prompt.rle.size[1];
-  const { x0, y0, x1, y1 } = boundsOf(prompt.points);
+function extentOf(prompt, masks) {
+  const { x0, y0, x1, y1 } =
+    prompt.type === "mask" ? masks.boxOf(prompt) : boundsOf(prompt.points);
   return (x1 - x0) * (y1 - y0);
 }
 
@@ -107,7 +117,12 @@ const BOX_HANDLES = [
   { x: "x0", cursor: "ew-resize" },
 ];
 
-/** @returns {{x: number, y: number, cursor: string}[]} where a mark can be taken hold of. */
+/**
+ * Where a mark can be taken hold of: corners and sides of a box; corners of a polygon, then the
+ * middles of its sides, which become corners.
+ * @returns {{x: number, y: number, cursor: string, length?: number}[]} with the length of the side,
+ *   where a handle makes a new corner.
+ */
 export function handlesOf({ type, points }) {
   if (type === "box") {
     const [x0, y0, x1, y1] = points;
@@ -119,27 +134,40 @@ export function handlesOf({ type, points }) {
     }));
   }
   if (type !== "polygon") return [];
-  const vertices = [];
-  for (let i = 0; i < points.length; i += 2) {
-    vertices.push({ x: points[i], y: points[i + 1], cursor: "move" });
-  }
-  return vertices;
+  const vertices = verticesOf(points).map((vertex) => ({ ...vertex, cursor: "move" }));
+  return [...vertices, ...sidesOf(points).map((side) => ({ ...side, cursor: "copy" }))];
+}
+
+/** @returns {number} how many handles of a mark, or of none, are there without making a corner. */
+export function cornerCount(prompt) {
+  const handles = prompt ? handlesOf(prompt) : [];
+  return handles.filter(({ length }) => length === undefined).length;
+}
+
+/** @returns {boolean} whether a handle is far enough from its neighbours to be shown and taken. */
+export function hasRoom({ length }, reach) {
+  return length === undefined || length >= ROOM * reach;
 }
 
 /** @returns {number} index of the handle within `reach` of a place; -1 if none. */
 export function handleUnder(prompt, { x, y }, reach) {
-  const distances = handlesOf(prompt).map((handle) => Math.hypot(handle.x - x, handle.y - y));
+  const distances = handlesOf(prompt).map((handle) =>
+    hasRoom(handle, reach) ? Math.hypot(handle.x - x, handle.y - y) : Infinity,
+  );
   const nearest = Math.min(...distances);
   return nearest <= reach ? distances.indexOf(nearest) : -1;
 }
 
-/** @returns {object} the mark with one handle moved to `to`; a box never turns inside out. */
+/**
+ * @param {number} handle index among `handlesOf`.
+ * @returns {object} the mark with one handle moved to `to`; a box never turns inside out.
+ */
 export function reshaped(prompt, handle, to, image) {
   const { x, y } = intoImage(to, image);
   if (prompt.type === "polygon") {
-    const points = prompt.points.slice();
-    points.splice(2 * handle, 2, x, y);
-    return { ...prompt, points };
+    const side = handle - prompt.points.length / 2;
+    const change = side < 0 ? withVertexAt : withVertexOn;
+    return { ...prompt, points: change(prompt.points, side < 0 ? handle : side, { x, y }) };
   }
   const [x0, y0, x1, y1] = prompt.points;
   const side = { x0, y0, x1, y1 };
@@ -151,9 +179,9 @@ export function reshaped(prompt, handle, to, image) {
   return { ...prompt, points: [side.x0, side.y0, side.x1, side.y1].map(tenth) };
 }
 
-/** @returns {object} the mark moved as a whole; it stays inside the image. A mask stays put. */
+/** @returns {object} the mark moved as a whole; it stays inside the image. */
 export function moved(prompt, dx, dy, image) {
-  if (prompt.type === "mask") return prompt;
+  if (prompt.type === "mask") return movedMask(prompt, dx, dy, image);
   return { ...prompt, points: movedInside(prompt.points, dx, dy, image) };
 }
 

@@ -2,6 +2,7 @@
  * The stage: three canvases (photo, found objects, marks), the view on them, and what is loaded
  * into them. Paints at most once per frame, and only the canvases that changed.
  */
+import { endsOfMask } from "./brush.js";
 import { make } from "./dom.js";
 import {
   cleared,
@@ -15,7 +16,8 @@ import {
   shownInstances,
 } from "./render.js";
 import { boundsOf } from "./geometry.js";
-import { boxOf, contains, runEnds } from "./rle.js";
+import { boxOf, contains } from "./rle.js";
+import { cornerCount } from "./shapes.js";
 import { instanceAt, ResultsLoader } from "./results.js";
 import { colorOf } from "./color.js";
 import { constrained, fitted, panned, toImage } from "./view.js";
@@ -35,10 +37,13 @@ export class Surface {
     this.element.append(...Object.values(this.canvases));
     this.stage = { width: 0, height: 0 };
     this.loader = new ResultsLoader();
-    this.masks = new WeakMap();
+    this.decoded = new WeakMap();
     this.waiting = new Set();
     this.onChange = () => {};
-    this.maskContains = (prompt, at) => this.isInsideMask(prompt, at);
+    this.masks = {
+      contains: (prompt, at) => this.isInsideMask(prompt, at),
+      boxOf: (prompt) => this.maskOf(prompt).box,
+    };
     this.clear();
     store.subscribe((change) => this.onStore(change));
     settings.subscribe(() => this.repaint("found", "marks"));
@@ -53,7 +58,7 @@ export class Surface {
       results: null,
       resultsState: "none",
     });
-    Object.assign(this, { draft: null, preview: null, pointerAt: null, crosshair: null });
+    Object.assign(this, { draft: null, preview: null, pointerAt: null, crosshair: null, handle: null });
     this.view = { scale: 1, x: 0, y: 0 };
     this.shownUrl = null;
   }
@@ -80,11 +85,37 @@ export class Surface {
   /** @param {{x: number, y: number} | null} at in stage pixels. */
   setPointerAt(at) {
     this.pointerAt = at;
-    if (this.settings.tool === "scribble" || this.draft) this.repaint("marks");
+    if (this.strokeWidth || this.draft) this.repaint("marks");
     this.onChange("pointer");
   }
 
+  /** Choose a handle of the selected mark, by its index, for the keys. */
+  setHandle(handle) {
+    this.handle = handle;
+    this.repaint("marks");
+    this.onChange("handle");
+  }
+
+  /** How wide the strokes of the tool in hand are, in image pixels; null if it makes none. */
+  get strokeWidth() {
+    const { tool } = this.settings;
+    const makesStrokes = (tool === "scribble" || tool === "mask") && !this.store.readOnly;
+    return makesStrokes && this.image ? this.settings.widthOf(tool, this.image) : null;
+  }
+
+  get erasing() {
+    return this.settings.tool === "mask" && this.settings.erasing;
+  }
+
+  /** The colour of what the next stroke makes. */
+  get nextColor() {
+    const { selectedPrompt, activeCategory } = this.store;
+    return colorOf(selectedPrompt ? this.store.category(selectedPrompt.category_id) : activeCategory);
+  }
+
   onStore(change) {
+    const isGone = this.handle >= cornerCount(this.store.selectedPrompt);
+    if (change === "selection" || isGone) this.handle = null;
     if (change === "load") this.open();
     if (change === "load" || change === "update") this.loadResults();
     this.repaint("found", "marks");
@@ -92,7 +123,7 @@ export class Surface {
 
   /** Show the store's image; the view is kept if it is the one already shown. */
   open() {
-    this.draft = this.preview = this.crosshair = null;
+    this.draft = this.preview = this.crosshair = this.handle = null;
     const { id, url } = this.image;
     if (this.shownUrl === url && this.pictureState === "ready") return;
     if (this.shownUrl !== url) {
@@ -169,11 +200,11 @@ export class Surface {
 
   /** The decoded mask of a mask prompt. */
   maskOf(prompt) {
-    if (!this.masks.has(prompt.rle)) {
-      const ends = runEnds(prompt.rle.counts);
-      this.masks.set(prompt.rle, { ends, box: boxOf(ends, prompt.rle.size[0]) });
+    if (!this.decoded.has(prompt.rle)) {
+      const ends = endsOfMask(prompt);
+      this.decoded.set(prompt.rle, { ends, box: boxOf(ends, prompt.rle.size[0]) });
     }
-    return this.masks.get(prompt.rle);
+    return this.decoded.get(prompt.rle);
   }
 
   isInsideMask(prompt, { x, y }) {
@@ -256,21 +287,24 @@ export class Surface {
   }
 
   marksPainted(context) {
-    const { store, preview, view, draft, settings } = this;
+    const { store, preview, view, draft, strokeWidth } = this;
     const look = {
       view,
       imageWidth: this.image.width,
       colorFor: (id) => colorOf(store.category(id)),
       maskOf: (prompt) => this.maskOf(prompt),
+      handle: this.handle,
     };
-    const prompts = store.prompts.map((prompt) => (prompt.id === preview?.id ? preview : prompt));
+    const prompts = store.prompts
+      .filter(({ id }) => id !== draft?.id)
+      .map((prompt) => (prompt.id === preview?.id ? preview : prompt));
     paintPrompts(context, prompts, store.selectedPromptId, look);
     const pointer = this.crosshair ?? (this.pointerAt && this.toImage(this.pointerAt));
     if (draft) paintDraft(context, draft, pointer, look);
     if (this.crosshair) paintCrosshair(context, this.crosshair, view);
-    else if (settings.tool === "scribble" && pointer && !store.readOnly) {
-      const color = colorOf(store.activeCategory);
-      paintBrush(context, pointer, settings.scribbleWidth(this.image), view, color);
+    else if (strokeWidth && pointer) {
+      const erases = draft?.brush ? draft.brush.erases : this.erasing;
+      paintBrush(context, pointer, { width: strokeWidth, erases, color: this.nextColor }, view);
     }
   }
 }

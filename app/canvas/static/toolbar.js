@@ -8,6 +8,7 @@ const TOOLS = [
   ["box", "Box"],
   ["scribble", "Scribble"],
   ["polygon", "Polygon"],
+  ["mask", "Brush"],
 ];
 
 /** The main toolbar: tool, sign, category, width of a scribble, undo and redo. */
@@ -22,7 +23,18 @@ export class Toolbar {
       iconButton("minus", "Negative: do not find such objects", "sign", () => commands.sign(false)),
     ];
     this.menu = menu;
+    this.eraser = iconButton("eraser", "Erase with the brush", "erase", () => commands.erase());
+    this.done = iconButton("check", "Mask done: begin a new one", "enter", () =>
+      commands.finishMask(),
+    );
+    this.brush = make(
+      "div",
+      { class: "pc-group", role: "group", "aria-label": "Brush" },
+      this.eraser,
+      this.done,
+    );
     this.width = this.widthSlider();
+    this.trash = iconButton("trash", "Delete what is selected", "delete", () => commands.delete());
     this.undo = iconButton("undo", "Undo", "undo", () => commands.undo());
     this.redo = iconButton("redo", "Redo", "redo", () => commands.redo());
     const help = iconButton("help", "Keys and help", "help", () => commands.help(), {
@@ -43,15 +55,16 @@ export class Toolbar {
         ...this.signs,
       ),
       menu.element,
+      this.brush,
       this.width.label,
       make("span", { class: "pc-spacer" }),
-      make("div", { class: "pc-group pc-plain" }, this.undo, this.redo, help),
+      make("div", { class: "pc-group pc-plain" }, this.trash, this.undo, this.redo, help),
     );
   }
 
   widthSlider() {
-    const onInput = (event) => this.commands.settings.set({ width: Number(event.target.value) });
-    const title = "Width of the scribble in image pixels ([ and ])";
+    const onInput = (event) => this.commands.setStrokeWidth(Number(event.target.value));
+    const title = "Width of the stroke in image pixels";
     const input = make("input", { type: "range", min: "1", step: "1", title, oninput: onInput });
     const value = make("output", {});
     const label = make("label", { class: "pc-width" }, make("span", {}, "Width"), input, value);
@@ -70,6 +83,11 @@ export class Toolbar {
     press(this.signs[0], positive);
     press(this.signs[1], !positive);
     for (const button of this.signs) button.disabled = locked;
+    const { selectedPrompt, selectedInstanceId } = store;
+    this.trash.disabled = locked || (!selectedPrompt && selectedInstanceId === null);
+    this.brush.hidden = locked || settings.tool !== "mask";
+    press(this.eraser, settings.erasing);
+    this.done.disabled = !selectedPrompt;
     this.undo.disabled = locked || !store.canUndo;
     this.redo.disabled = locked || !store.canRedo;
     this.updateWidth(locked);
@@ -77,15 +95,12 @@ export class Toolbar {
   }
 
   updateWidth(locked) {
-    const { settings, image } = this.surface;
-    this.width.label.hidden = locked || settings.tool !== "scribble";
+    const { image } = this.surface;
+    const width = this.commands.strokeWidth;
+    this.width.label.hidden = locked || width === null;
     if (this.width.label.hidden) return;
-    const width = settings.scribbleWidth(image);
-    this.width.input.max = Math.max(
-      40,
-      Math.round(Math.max(image.width, image.height) / 15),
-      width,
-    );
+    const usual = Math.round(Math.max(image.width, image.height) / 8);
+    this.width.input.max = Math.max(40, usual, width);
     this.width.input.value = width;
     this.width.value.textContent = `${width} px`;
   }
