@@ -1,10 +1,11 @@
-"""The command line: python app.py [serve] | export | import."""
+"""The command line: python app.py [serve] | export | import | users."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import sys
@@ -15,9 +16,11 @@ from app.exporting import export_project
 from app.formats import FORMATS
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, import_files
+from app.passwords import PasswordFile
 from app.project import AppError, NotFound, Project, ServerError
 from app.settings import Settings, default_data_dir
 from app.store import Store
+from app.users_command import add_users
 from app.workspace import Workspace, open_data_folder
 from dinov.download import find
 from dinov.errors import DinovError
@@ -52,9 +55,41 @@ def _run_serve(chosen: argparse.Namespace) -> int:
             checkpoint=chosen.checkpoint,
             device=chosen.device,
             input_size=chosen.input_size,
+            auth_file=_auth_file(chosen),
         )
     )
     return 0
+
+
+def _auth_file(chosen: argparse.Namespace) -> Path | None:
+    """Return the file of users, unless nobody else can reach the server or all are welcome.
+
+    Raises:
+        ServerError: if strangers could come in, or nobody could.
+    """
+    file: Path | None = chosen.auth_file
+    if file is None:
+        if not is_loopback(chosen.host) and not chosen.allow_anyone:
+            raise ServerError(
+                f"Whoever reaches {chosen.host} could read and change all projects. Name the users "
+                "with --auth-file (see: python app.py users add --help), or add --allow-anyone "
+                "where you trust the network."
+            )
+        return None
+    if not PasswordFile(file).hashes():
+        raise ServerError(
+            f"{file} names nobody who may log in. Add users with: "
+            f"python app.py users add NAME --auth-file {file}"
+        )
+    return file
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach a server that listens on an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _run_export(chosen: argparse.Namespace) -> int:
@@ -148,7 +183,9 @@ def serve(settings: Settings) -> None:
 
         studio = Studio.open(settings)
         config = uvicorn.Config(
-            build_app(studio), log_level="warning", timeout_graceful_shutdown=_GRACE_SECONDS
+            build_app(studio, settings.auth_file),
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         try:
             with contextlib.suppress(KeyboardInterrupt):
@@ -223,9 +260,19 @@ def build_parser() -> argparse.ArgumentParser:
         default=Settings.input_size,
         help="side in pixels to which images are resized; the checkpoint's own if not given",
     )
+    entrance = command.add_mutually_exclusive_group()
+    entrance.add_argument(
+        "--auth-file", type=Path, help="users who may log in; made by: python app.py users add"
+    )
+    entrance.add_argument(
+        "--allow-anyone",
+        action="store_true",
+        help="with another --host: whoever reaches it may do everything, without logging in",
+    )
     _add_data_dir(command)
     _add_export(commands)
     _add_import(commands)
+    add_users(commands)
     return parser
 
 

@@ -131,4 +131,16 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (image_id, prompt_id)
     );
     """,
+    # A project without an owner was made where there are no accounts. The id of a session is the
+    # hash of its token, its credential that of the password it was begun with.
+    """
+    ALTER TABLE projects ADD COLUMN owner TEXT;
+    ALTER TABLE projects ADD COLUMN is_shared INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        credential TEXT NOT NULL,
+        expires_at REAL NOT NULL
+    );
+    """,
 )

@@ -144,6 +144,8 @@ class Project:
     Every task has a score threshold of its own, because its scores mean something else. Those of
     ``generic`` say how much a mask looks like the marks; those of ``refer`` are the shares of all
     candidates on an image in being the object, so that even a low one can be the best.
+
+    ``owner`` is None where there were no accounts; such a project is everybody's.
     """
 
     id: str
@@ -153,6 +155,8 @@ class Project:
     score_thresholds: Mapping[Task, float]
     run_options: RunOptions
     last_image_id: int | None
+    owner: str | None
+    is_shared: bool
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def to_project(row: Row) -> Project:
         },
         run_options=_run_options(row),
         last_image_id=row["last_image_id"],
+        owner=row["owner"],
+        is_shared=bool(row["is_shared"]),
     )
 
 

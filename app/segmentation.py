@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from app.access import acting_user
+from app.accounts import Accounts
+from app.door import guarded
 from app.example import fill_example
 from app.exporting import export_project
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, Source, import_files
 from app.jobs import JobControl, JobRunner, Parameters
 from app.model_session import ModelSession, PredictorLike
+from app.passwords import PasswordFile
 from app.project import (
     AppError,
     ExportReport,
@@ -35,6 +40,7 @@ from app.references import References
 from app.results import results_document
 from app.segment_job import SEGMENT, SegmentJob, require_marks
 from app.settings import Settings
+from app.sharing import Sharing
 from app.store import Store
 from app.workspace import Workspace, open_data_folder
 
@@ -55,6 +61,7 @@ class Studio(Workspace):
         self.jobs = jobs
         jobs.offer(SEGMENT, self._segment)
         self.references = References(store, files, model, jobs)
+        self.sharing = Sharing(store)
 
     @classmethod
     def open(
@@ -74,6 +81,14 @@ class Studio(Workspace):
         studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
         studio.jobs.start()
         return studio
+
+    def accounts(self, auth_file: Path) -> Accounts:
+        """Return the accounts of the users that a file names."""
+        return Accounts(self._store, PasswordFile(auth_file))
+
+    def for_users(self) -> Studio:
+        """Return the use cases as users with accounts may reach them; see ``door``."""
+        return guarded(self, self._store)
 
     def close(self) -> None:
         """Stop the jobs at work after their current image, and close the database.
@@ -106,7 +121,8 @@ class Studio(Workspace):
         # In one transaction, so that a second click finds the first one's example.
         with self._store.transaction():
             for project in self.projects():
-                if project.name == _EXAMPLE_NAME:
+                is_own = project.owner == acting_user()
+                if is_own and re.fullmatch(rf"{_EXAMPLE_NAME}( \d+)?", project.name):
                     return self.open_project(project.id)
             project = self.create_project(_EXAMPLE_NAME)
             fill_example(self, project.id)

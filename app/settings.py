@@ -19,6 +19,7 @@ def default_data_dir() -> Path:
 class Settings:
     """One value per setting, with its default.
 
+    ``auth_file`` names the users who may log in; without it whoever reaches the server may do all.
     ``checkpoint`` is a name in the table of checkpoints or a file; ``input_size`` of None leaves it
     to the checkpoint.
     """
@@ -29,3 +30,4 @@ class Settings:
     checkpoint: str = "lite"
     device: str = "auto"
     input_size: int | None = None
+    auth_file: Path | None = None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from app.access import acting_user, is_open_to
 from app.image_files import ImageFiles, display_name
 from app.names import LONGEST_NAME, checked_color, clean_name, drawn_type, free_category
 from app.project import (
@@ -61,11 +62,13 @@ class Workspace:
     def create_project(self, name: str = "Untitled project") -> Project:
         """Begin an empty project. A name that is taken gets a number."""
         with self._store.transaction():
-            return self._store.add_project(self._free_name(clean_name(name, "project")))
+            return self._store.add_project(
+                self._free_name(clean_name(name, "project")), acting_user()
+            )
 
     def projects(self) -> list[Project]:
-        """List all projects, the one opened last first."""
-        return self._store.projects()
+        """List the projects open to the acting user, the one opened last first."""
+        return [one for one in self._store.projects() if is_open_to(one, acting_user())]
 
     def project(self, project_id: str) -> Project:
         """Return one project."""
@@ -73,7 +76,7 @@ class Workspace:
 
     def last_project(self) -> Project | None:
         """Return the project opened last, if there is any."""
-        return next(iter(self._store.projects()), None)
+        return next(iter(self.projects()), None)
 
     def open_project(self, project_id: str) -> Project:
         """Return a project and remember it as the one opened last."""

@@ -54,14 +54,15 @@ HOMES = {
 # From the top down. A module may import from its own line and from those below it.
 LAYERS = (
     ("__main__", "app.cli"),
+    ("app.users_command",),
     ("app.ui",),
     ("app.canvas",),
     ("app.references", "app.score_job", "app.segmentation"),
     ("app.example", "app.exporting", "app.importing", "app.segment_job"),
     ("app.jobs", "app.model_session", "app.workspace"),
-    ("app.formats", "app.results"),
-    ("app.example_pictures", "app.image_files", "app.names", "app.store"),
-    ("app.migrations", "app.rows"),
+    ("app.accounts", "app.door", "app.formats", "app.results", "app.sharing"),
+    ("app.example_pictures", "app.image_files", "app.names", "app.passwords", "app.store"),
+    ("app.access", "app.migrations", "app.rows"),
     ("app.examples", "app.project", "app.settings"),
     ("dinov.__main__", "dinov.cli"),
     ("dinov.benchmark", "dinov.evaluation", "dinov.track_command"),

@@ -5,6 +5,7 @@ One module per group of tables; ``database`` holds the connection they share.
 
 from __future__ import annotations
 
+from app.store.accounts import AccountRows
 from app.store.instances import InstanceRows
 from app.store.jobs import JobRows
 from app.store.projects import ProjectRows
@@ -12,5 +13,5 @@ from app.store.prompts import PromptRows
 from app.store.references import ReferenceRows
 
 
-class Store(ProjectRows, PromptRows, ReferenceRows, InstanceRows, JobRows):
+class Store(ProjectRows, PromptRows, ReferenceRows, InstanceRows, JobRows, AccountRows):
     """Read and write the rows of one database file. Methods that look up an id raise NotFound."""

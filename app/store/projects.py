@@ -14,13 +14,13 @@ from dinov.types import Category
 class ProjectRows(Database):
     """Read and write projects, images and categories."""
 
-    def add_project(self, name: str) -> Project:
+    def add_project(self, name: str, owner: str | None = None) -> Project:
         """Create an empty project under a name that is still free."""
         project_id, moment = uuid.uuid4().hex, now()
         self._write(
-            "INSERT INTO projects (id, name, created_at, updated_at, opened_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (project_id, name, moment, moment, moment),
+            "INSERT INTO projects (id, name, created_at, updated_at, opened_at, owner)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (project_id, name, moment, moment, moment, owner),
         )
         return self.project(project_id)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import gradio as gr
 from gradio import FileData
 from gradio.events import api
 
+from app.access import acting_as
 from app.project import AppError, InvalidInput, Task
 from app.segmentation import Studio
 from app.ui.exports import export_file_name, export_folder
@@ -18,7 +20,6 @@ from app.ui.uploads import uploaded_file
 from dinov.errors import DinovError
 from dinov.types import PromptType
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -28,18 +29,25 @@ def add_endpoints(studio: Studio) -> None:
         api(_tell_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=4)
 
 
-def _tell_errors(endpoint: Callable[P, R]) -> Callable[P, R]:
+def _tell_errors(endpoint: Callable[..., R]) -> Callable[..., R]:
     """Let the caller read what went wrong, rather than only that something did."""
-    # Gradio describes an endpoint by its annotations, and does not resolve postponed ones.
-    endpoint.__annotations__ = get_type_hints(endpoint)
 
     @wraps(endpoint)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(request: gr.Request, *args: Any, **kwargs: Any) -> R:
         try:
-            return endpoint(*args, **kwargs)
+            # Calls wait in a queue, and are carried out outside the request that the guard saw.
+            with acting_as(request.username):
+                return endpoint(*args, **kwargs)
         except (AppError, DinovError) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    # Gradio describes an endpoint by its annotations, and does not resolve postponed ones.
+    call.__annotations__ = {"request": gr.Request, **get_type_hints(endpoint)}
+    signature = inspect.signature(endpoint)
+    first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first, *signature.parameters.values()]
+    )
     return call
 
 

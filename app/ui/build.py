@@ -16,6 +16,7 @@ from app.segmentation import Studio
 from app.ui import annotate, categories, exchange, panel, projects, references, runs
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
+from app.ui.login import Guard, login_routes, user_of
 from app.ui.page import Page
 from app.ui.render import APP_TITLE
 from app.ui.routes import media_routes
@@ -38,9 +39,17 @@ def _head() -> str:
     return "\n".join(lines)
 
 
-def build_app(studio: Studio) -> FastAPI:
-    """Create the web application around a studio. Serve it with uvicorn."""
+def build_app(studio: Studio, auth_file: Path | None = None) -> FastAPI:
+    """Create the web application around a studio. Serve it with uvicorn.
+
+    With ``auth_file`` only the users that it names may do anything, in projects open to them.
+    """
     api = FastAPI(title=APP_TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+    if auth_file:
+        accounts = studio.accounts(auth_file)
+        studio = studio.for_users()
+        api.include_router(login_routes(accounts))
+        api.add_middleware(Guard, accounts=accounts)
     api.include_router(media_routes(studio))
     api.include_router(export_routes(studio))
     api.add_exception_handler(AppError, _tell_error)
@@ -50,6 +59,7 @@ def build_app(studio: Studio) -> FastAPI:
         api,
         build_page(studio),
         path="/",
+        auth_dependency=user_of if auth_file else None,
         footer_links=[],
         run_history=False,
         ssr_mode=False,

@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from app import passwords
 from app.segmentation import Studio
 from app.settings import Settings
 from dinov.images import ImageTransform
@@ -119,6 +120,12 @@ TARGET = draw(
         (30, 5, 38, 25, BLUE),
     ]
 )
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes cost a third of a second on purpose; tests make many."""
+    monkeypatch.setattr(passwords, "_COST", 4)
 
 
 @pytest.fixture
