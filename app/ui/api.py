@@ -31,6 +31,8 @@ def add_endpoints(studio: Studio) -> None:
 
 def _tell_errors(endpoint: Callable[..., R]) -> Callable[..., R]:
     """Let the caller read what went wrong, rather than only that something did."""
+    # Gradio describes an endpoint by its annotations, and does not resolve postponed ones.
+    endpoint.__annotations__ = get_type_hints(endpoint)
 
     @wraps(endpoint)
     def call(request: gr.Request, *args: Any, **kwargs: Any) -> R:
@@ -41,8 +43,7 @@ def _tell_errors(endpoint: Callable[..., R]) -> Callable[..., R]:
         except (AppError, DinovError) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    # Gradio describes an endpoint by its annotations, and does not resolve postponed ones.
-    call.__annotations__ = {"request": gr.Request, **get_type_hints(endpoint)}
+    call.__annotations__ = {"request": gr.Request, **endpoint.__annotations__}
     signature = inspect.signature(endpoint)
     first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     call.__signature__ = signature.replace(  # type: ignore[attr-defined]

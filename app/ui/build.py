@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from app import canvas
 from app.project import AppError, NotFound
 from app.segmentation import Studio
-from app.ui import annotate, categories, exchange, panel, projects, references, runs
+from app.ui import account, annotate, categories, exchange, panel, projects, references, runs
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
 from app.ui.login import Guard, login_routes, user_of
@@ -31,7 +31,10 @@ def _head() -> str:
     """Name what the page needs, so that the browser fetches it beside Gradio's own files."""
     styles = [
         f"{panel.STATIC_URL}/{name}.css"
-        for name in ("page", "columns", "controls", "panels", "runs", "references", "exchange")
+        for name in (
+            *("page", "columns", "controls", "account", "panels", "runs", "references"),
+            "exchange",
+        )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
     lines = [f'<link rel="stylesheet" href="{url}">' for url in styles]
@@ -51,6 +54,7 @@ def build_app(studio: Studio, auth_file: Path | None = None) -> FastAPI:
         api.include_router(login_routes(accounts))
         api.add_middleware(Guard, accounts=accounts)
     api.include_router(media_routes(studio))
+    api.include_router(account.changes_route(studio))
     api.include_router(export_routes(studio))
     api.add_exception_handler(AppError, _tell_error)
     for url, folder in PARTS:
@@ -87,7 +91,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     )
     with demo:
         page = Page(studio, on_save=annotate.save_prompts(studio))
-        for part in (projects, annotate, categories, runs, references, exchange):
+        for part in (projects, account, annotate, categories, runs, references, exchange):
             part.bind(page)
         projects.open_at_load(page, demo)
         add_endpoints(studio)

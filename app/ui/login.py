@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Awaitable, Callable, MutableMapping
 from string import Template
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Form, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.requests import HTTPConnection
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import acting_as
 from app.accounts import SESSION_SECONDS, Accounts, TooManyFailures, WrongPassword
 from app.ui.panel import STATIC_DIR, STATIC_URL
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = "dinov_session"
 LOGIN = "/login"
@@ -49,7 +54,7 @@ class Guard:
             await _refusal("Other sites cannot change anything here.", 403)(scope, receive, send)
             return
         token = connection.cookies.get(COOKIE)
-        user = await run_sync(self._accounts.user_of, token) if token else None
+        user = await run_in_threadpool(self._accounts.user_of, token) if token else None
         if user is None and not _is_public(_path(scope)):
             await _ask_to_log_in(connection)(scope, receive, send)
             return

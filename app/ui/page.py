@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.access import acting_user
 from app.canvas import PromptsEvent, prompt_canvas
 from app.project import AppError
 from app.segmentation import Studio
@@ -68,6 +69,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         *("project_created", "project_opened", "project_renamed", "project_deleted"),
         *("example_opened", "status_asked"),
     ),
+    "account": ("sharing_changed", "polled"),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
     ),
@@ -102,6 +104,7 @@ class Page:
         self._creating = threading.Lock()
         self.session = gr.State(Session())
         self.projects = _panel("projects")
+        self.account = _panel("account")
         self.address = _panel("address")
         self.notices = _panel("notices")
         with gr.Row(elem_id="st-studio"):
@@ -164,8 +167,9 @@ class Page:
     def outputs(self) -> list[Any]:
         """Everything a handler may write to."""
         return [
-            self.projects, self.address, self.filmstrip, self.canvas, self.welcome, self.runs,
-            self.categories, self.instances, self.notices, self.exchange, self.references,
+            self.projects, self.account, self.address, self.filmstrip, self.canvas, self.welcome,
+            self.runs, self.categories, self.instances, self.notices, self.exchange,
+            self.references,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -245,6 +249,7 @@ class Page:
     def _panels(self, snapshot: Snapshot, session: Session) -> Updates:
         return {
             self.projects: self._project_bar(snapshot),
+            self.account: render.account(snapshot, acting_user()),
             self.filmstrip: render.filmstrip(snapshot, session.problems),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),

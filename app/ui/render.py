@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from app.access import is_in_charge
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
 from app.examples import Example
 from app.formats import FORMATS
@@ -39,6 +40,23 @@ def project_bar(snapshot: Snapshot, projects: Sequence[Project], status: StatusV
             for project in projects
         ],
         status=asdict(status),
+    )
+
+
+def account(snapshot: Snapshot, user: str | None) -> str:
+    """Draw the account menu: who is logged in, and to whom the project is open."""
+    project = snapshot.project
+    return _text(
+        snapshot,
+        user=user,
+        project={
+            "owner": project.owner,
+            "is_shared": project.is_shared,
+            "is_in_charge": is_in_charge(project, user),
+        }
+        if project
+        else None,
+        results_rev=snapshot.results_rev,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -42,6 +43,42 @@ def test_wrong_arguments_are_refused(served, arguments, capsys):
     assert stopped.value.code == 2
     assert "error" in capsys.readouterr().err
     assert served == []
+
+
+def test_a_network_is_served_to_users_or_on_purpose_only(served, tmp_path, capsys, monkeypatch):
+    open_to_all = ["--host", "0.0.0.0"]
+    assert cli.main(open_to_all) == 1
+    assert "--auth-file" in capsys.readouterr().err
+    assert cli.main([*open_to_all, "--allow-anyone"]) == 0
+    file = tmp_path / "users.txt"
+    assert cli.main([*open_to_all, "--auth-file", str(file)]) == 1
+    assert "users add NAME" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert cli.main(["users", "add", "anna", "--auth-file", str(file)]) == 0
+    assert cli.main([*open_to_all, "--auth-file", str(file)]) == 0
+    assert [settings.auth_file for settings in served] == [None, file]
+    for here in ("localhost", "127.0.0.2", "::1"):
+        assert cli.main(["--host", here]) == 0
+
+
+def test_users_are_kept_on_the_command_line(tmp_path, capsys, monkeypatch):
+    def users(*words: str, typed: str = "") -> tuple[int, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        status = cli.main(["users", *words, "--auth-file", str(tmp_path / "users.txt")])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    assert users("list") == (0, "Nobody may log in yet.\n")
+    assert users("add", "anna", typed="short\n")[0] == 1
+    assert users("add", "anna", typed="correct horse\n")[0] == 0
+    assert "already" in users("add", "anna", typed="correct horse\n")[1]
+    before = (tmp_path / "users.txt").read_text()
+    assert users("password", "anna", typed="battery staple\n")[0] == 0
+    assert (tmp_path / "users.txt").read_text() != before
+    assert "no user ben" in users("remove", "ben")[1]
+    assert users("list") == (0, "anna\n")
+    assert users("remove", "anna")[0] == 0
+    assert users("list") == (0, "Nobody may log in yet.\n")
 
 
 def test_a_port_that_is_taken_is_said_with_the_remedy(tmp_path, capsys):

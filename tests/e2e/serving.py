@@ -21,7 +21,9 @@ class StudioServer:
     It finds things by their colour, unless it is to use the checkpoint that ships with the project.
     """
 
-    def __init__(self, data_dir: Path, *, with_weights: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, *, with_weights: bool = False, auth_file: Path | None = None
+    ) -> None:
         self.predictor = ColourPredictor()
         self.studio = Studio.open(
             Settings(data_dir=data_dir),
@@ -29,7 +31,7 @@ class StudioServer:
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(build_app(self.studio), log_level="critical")
+        config = uvicorn.Config(build_app(self.studio, auth_file), log_level="critical")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()

@@ -37,6 +37,7 @@ function header(projectSlot, statusSlot) {
     h("span", { class: "st-spacer" }),
     statusSlot,
     themeButton(),
+    h("span", { id: "st-account-slot" }),
   );
 }
 
@@ -143,7 +144,7 @@ function withCode(text) {
 }
 
 /** A button and the popover it opens; the contents are built when it opens. */
-function menu(id, label, face, build) {
+export function menu(id, label, face, build) {
   const panel = h("div", { id: `${id}-menu`, class: "st-menu", popover: "auto" });
   const button = h(
     "button",
