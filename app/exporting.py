@@ -118,12 +118,14 @@ def project_dataset(
     ordered = sorted(
         {(run.checkpoint, run.fingerprint) for run in runs.values() if run.checkpoint != IMPORTED}
     )
+    digests = [run.checkpoint_sha256 for run in runs.values() if run.checkpoint_sha256]
     info: dict[str, Scalar] = {
         "project": project.name,
         "task": ", ".join(tasks),
         "in_tiles": any(chosen.in_tiles for chosen in options),
         "score_threshold": thresholds[Task.GENERIC],
         "checkpoint": ", ".join(dict.fromkeys(checkpoint for checkpoint, _ in ordered)),
+        "checkpoint_sha256": ", ".join(sorted(set(digests))),
         "model": ", ".join(dict.fromkeys(fingerprint for _, fingerprint in ordered)),
     }
     if Task.REFER in tasks:

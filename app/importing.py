@@ -17,7 +17,7 @@ from app.formats.dataset import Dataset, Tally
 from app.formats.pictures import Picture, Pictures, files_below, files_beside
 from app.project import ImportReport, InvalidData, InvalidInput, ProjectImage
 from app.workspace import Workspace
-from dinov.coco import CocoAnnotation, CocoImage
+from dinov.coco import CocoAnnotation, CocoImage, distinct_file_names
 from dinov.errors import InvalidImage
 from dinov.masks import rle_area, rle_box_xyxy
 from dinov.types import Instance, Prompt, PromptType
@@ -72,9 +72,7 @@ def import_files(
     with _gathered(sources) as (path, beside):
         format_ = _format(format_name, path)
         files = [one for one in beside if not _is_label(one, format_)]
-        pictures = Pictures(
-            [_as_picture(image) for image in known] + files + files_below(image_folders)
-        )
+        pictures = Pictures(_as_pictures(known) + files + files_below(image_folders))
         reading = format_.read(path, pictures)
         images = _add_images(workspace, project_id, reading.dataset, pictures, problems)
     categories = _add_categories(workspace, project_id, reading.dataset)
@@ -161,9 +159,16 @@ def _extract(archive: Path, folder: Path) -> None:
         ) from error
 
 
-def _as_picture(image: ProjectImage) -> Picture:
-    # Only its size is needed of an image that is there: its file is not looked for.
-    return Picture(image.file_name, Path(), (image.height, image.width), image.id)
+def _as_pictures(known: Sequence[ProjectImage]) -> list[Picture]:
+    """The images of the project, also by the names that an export had to give them."""
+    images = [CocoImage(one.id, one.file_name, one.width, one.height) for one in known]
+    exported, _ = distinct_file_names(images)
+    return [
+        # Only its size is needed of an image that is there: its file is not looked for.
+        Picture(name, Path(), (image.height, image.width), image.id)
+        for image in images
+        for name in dict.fromkeys((image.file_name, exported[image.id]))
+    ]
 
 
 def _add_images(

@@ -143,4 +143,8 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at REAL NOT NULL
     );
     """,
+    # Runs before this step know the first part of it only, in their fingerprint.
+    """
+    ALTER TABLE runs ADD COLUMN checkpoint_sha256 TEXT NOT NULL DEFAULT '';
+    """,
 )

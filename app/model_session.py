@@ -43,6 +43,7 @@ class PredictorLike(Protocol):
     """What the application needs of ``dinov.predictor.Predictor``."""
 
     variant: str
+    checkpoint_hash: str
     input_size: int
     score_threshold: float
 
@@ -107,6 +108,11 @@ class ModelSession:
     def fingerprint(self) -> str:
         """Names the model in use. Loads it."""
         return self._loaded().fingerprint
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """The digest of the file in use. Loads it."""
+        return self._loaded().checkpoint_hash
 
     @property
     def score_threshold(self) -> float:

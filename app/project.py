@@ -219,6 +219,7 @@ class Run:
     """Where instances come from: the model that found them, and the prompts it was shown.
 
     ``prompt_ids`` names the prompts by category id; ``options`` is None for what was imported.
+    ``checkpoint_sha256`` is empty for that, and for runs of versions that did not keep it.
     """
 
     id: int
@@ -227,6 +228,7 @@ class Run:
     fingerprint: str
     prompt_ids: dict[int, list[str]]
     options: RunOptions | None
+    checkpoint_sha256: str
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def to_run(row: Row) -> Run:
         fingerprint=row["fingerprint"],
         prompt_ids=prompt_ids,
         options=_run_options(row) if row["task"] else None,
+        checkpoint_sha256=row["checkpoint_sha256"],
     )
 
 

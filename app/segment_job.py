@@ -130,6 +130,7 @@ class SegmentJob:
                 if self.model.fingerprint == fingerprint:
                     marks = [(stored.prompt, embedding) for stored, embedding in embedded]
                     bank, checkpoint = self.model.bank(marks), self.model.checkpoint
+                    sha256 = self.model.checkpoint_sha256
         for problem in missing_marks(self.store.categories(self.project_id), references):
             control.add_problem(problem)
         run_id = self.store.add_run(
@@ -138,6 +139,7 @@ class SegmentJob:
             fingerprint=fingerprint,
             prompt_ids=_prompt_ids(references),
             options=self.options,
+            checkpoint_sha256=sha256,
         )
         run_key = _run_key(fingerprint, self.options, floor, references)
         return _Question(bank, floor, run_id, run_key)

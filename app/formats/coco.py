@@ -5,8 +5,9 @@ less: Label Studio makes a region of its own out of every part of an object, and
 and ISAT it cannot read run-length masks, so objects with holes are cut into parts without.
 
 Reading is lenient: polygons flat or nested, run-length counts as list or text, ``iscrowd`` as
-number, bool or missing, category 0, boxes without masks, no ``area``, ``info`` or image size. The
-document itself is built by ``dinov.coco``.
+number, bool or missing, category 0, boxes without masks, no ``area``, ``info`` or image size. A
+``track_id`` has no place in a project, and a crowd is one object there; both are said. The document
+itself is built by ``dinov.coco``.
 """
 
 from __future__ import annotations
@@ -162,7 +163,15 @@ class _Annotation(BaseModel):
     bbox: list[float] | None = None
     iscrowd: int | bool | None = 0
     score: float | None = None
+    track_id: Any = None
+    attributes: Any = None
     prompt: PromptField | None = None
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether it says which object it is, as CVAT and our tracker do."""
+        inside = self.attributes.get("track_id") if isinstance(self.attributes, dict) else None
+        return self.track_id is not None or inside is not None
 
 
 def _read_document(name: str, document: dict[str, Any], pictures: Pictures, reader: Reader) -> None:
@@ -219,6 +228,8 @@ def _read_annotation(
 ) -> None:
     if annotation.iscrowd:
         reader.notes.add("it is marked as a crowd, and is taken as one object", place)
+    if annotation.is_tracked:
+        reader.notes.add("it has a track_id, for which a project has no place", place)
     size_hw = (image.height, image.width)
     try:
         if annotation.prompt is not None and annotation.prompt.type is not PromptType.MASK:

@@ -27,13 +27,20 @@ class InstanceRows(Database):
         fingerprint: str,
         prompt_ids: Mapping[int, Sequence[str]],
         options: RunOptions | None = None,
+        checkpoint_sha256: str = "",
     ) -> int:
-        """Note where instances come from, and return the run's id; an import has no options."""
+        """Note where instances come from, and return the run's id.
+
+        An import has no options and no checkpoint.
+        """
         chosen = (options.task, options.in_tiles) if options else (None, False)
         return self._write(
             "INSERT INTO runs (project_id, created_at, checkpoint, fingerprint, prompt_ids,"
-            " task, in_tiles) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (project_id, now(), checkpoint, fingerprint, json.dumps(prompt_ids), *chosen),
+            " task, in_tiles, checkpoint_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(project_id, now(), checkpoint, fingerprint, json.dumps(prompt_ids)),
+                *(*chosen, checkpoint_sha256),
+            ),
         )
 
     def run(self, run_id: int) -> Run:

@@ -34,6 +34,7 @@ class ColorPredictor:
     input_size = 64
     score_threshold = 0.4
     fingerprint = "color-1-64"
+    checkpoint_hash = "c0" * 32
     device_name = "CPU"
 
     def __init__(self) -> None:

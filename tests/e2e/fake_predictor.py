@@ -33,6 +33,7 @@ class ColourPredictor:
     input_size = 64
     score_threshold = 0.3
     fingerprint = "colour:1"
+    checkpoint_hash = "c0" * 32
     device_name = "CPU"
 
     def __init__(self) -> None:

@@ -77,6 +77,7 @@ def test_a_segmented_project_loads_and_overlaps_itself(marked, tmp_path):
         assert annotation["area"] == loaded.annToMask(annotation).sum() == 400
     assert document["info"]["score_threshold"] == 0.4
     assert document["info"]["model"] == "color-1-64"
+    assert document["info"]["checkpoint_sha256"] == "c0" * 32
     assert document["licenses"]
 
 

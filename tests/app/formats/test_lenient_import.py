@@ -159,6 +159,19 @@ def test_gaps_in_the_file_are_filled_and_said(studio: Studio, tmp_path: Path) ->
     assert any("score is not in 0 to 1" in line for line in report.notes)
 
 
+@pytest.mark.parametrize("fields", [{"track_id": 3}, {"attributes": {"track_id": 0}}])
+def test_tracks_are_said_to_be_left_behind(
+    studio: Studio, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    untracked = annotation(id=2, segmentation=[1, 1, 9, 1, 9, 9], attributes={"track_id": None})
+    content = document(annotation(segmentation=POLYGON, **fields), untracked)
+    report = bring_in(studio, tmp_path, content)
+    assert report.annotations == 2
+    assert report.notes == (
+        "annotation 1 on a.png: it has a track_id, for which a project has no place.",
+    )
+
+
 def test_equal_reasons_are_counted(studio: Studio, tmp_path: Path) -> None:
     rows = [annotation(id=number) for number in range(1, 1202)]
     report = bring_in(studio, tmp_path, document(*rows, annotation(segmentation=POLYGON)))

@@ -132,6 +132,22 @@ def test_an_import_can_be_repeated_and_brings_back_what_was_deleted(
     assert studio.counts(difficult.id)[difficult.images[0].id].shown == 4
 
 
+@pytest.mark.parametrize("name", ["coco", "yolo", "labelme"])
+def test_what_an_export_had_to_rename_is_known_by_that_name(
+    difficult: Difficult, tmp_path: Path, name: str
+) -> None:
+    studio = difficult.studio
+    studio.export(difficult.id, tmp_path / "out", format_name=name, with_images=False)
+    renamed = next(image for image in difficult.images if image.file_name == "same.jpg")
+    (instance,) = studio._store.instances(renamed.id)
+    studio.delete_instance(instance.id)
+    report = import_files(studio, difficult.id, [tmp_path / "out"])
+    assert report.is_lossless, report.lines
+    assert report.lines[0].startswith("0 of 10 annotations imported; 10 are here already")
+    assert report.added_images == 0
+    assert studio.counts(difficult.id)[renamed.id].shown == 1
+
+
 def test_annotations_leave_again_with_their_scores_and_where_they_come_from(
     difficult: Difficult, tmp_path: Path
 ) -> None:
