@@ -12,7 +12,6 @@ from app.project import AppError, NotFound
 from app.segmentation import Studio
 from tests.app.conftest import Marked
 
-
 # Named together with the image that it lies on, which is checked.
 WITHIN = {"prompt_id"}
 
