@@ -111,7 +111,8 @@ def project_dataset(
         images = store.images(project_id)
         categories = store.categories(project_id)
         runs = {run.id: run for run in store.runs(project_id)}
-        shown = [one for image in images for one in _shown(store, image.id, runs, thresholds)]
+        shown = [one for image in images for one in store.shown_instances(image.id, thresholds)]
+        own = store.category_thresholds(project_id)
         hidden = sum(counts.hidden for counts in store.counts(project_id, thresholds).values())
     options = [run.options for run in runs.values() if run.options]
     tasks = [task for task in Task if task in {chosen.task for chosen in options}]
@@ -128,6 +129,10 @@ def project_dataset(
         "checkpoint_sha256": ", ".join(sorted(set(digests))),
         "model": ", ".join(dict.fromkeys(fingerprint for _, fingerprint in ordered)),
     }
+    if own:
+        names = {category.id: category.name for category in categories}
+        lines = [f"{names[id_]} {threshold:g}" for id_, threshold in own.items()]
+        info["category_score_thresholds"] = ", ".join(lines)
     if Task.REFER in tasks:
         info["refer_score_threshold"] = thresholds[Task.REFER]
     dataset = Dataset(
@@ -145,16 +150,6 @@ def _by_task(score_threshold: float | Mapping[Task, float] | None) -> Mapping[Ta
     if isinstance(score_threshold, Mapping):
         return score_threshold
     return dict.fromkeys(Task, score_threshold)
-
-
-def _shown(
-    store: Store, image_id: int, runs: Mapping[int, Run], thresholds: Mapping[Task, float]
-) -> list[StoredInstance]:
-    """The instances of an image that are shown at the threshold of its latest run's task."""
-    run_id = store.latest_run(image_id)[0]
-    options = runs[run_id].options if run_id is not None else None
-    threshold = thresholds[options.task if options else Task.GENERIC]
-    return [one for one in store.instances(image_id) if one.is_shown(threshold)]
 
 
 def _annotation(instance: StoredInstance, run: Run) -> CocoAnnotation:

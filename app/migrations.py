@@ -147,4 +147,10 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE runs ADD COLUMN checkpoint_sha256 TEXT NOT NULL DEFAULT '';
     """,
+    # What a review has accepted is kept by id, so that the review can be taken back.
+    """
+    ALTER TABLE images ADD COLUMN reviewed_at TEXT;
+    ALTER TABLE images ADD COLUMN review_accepted TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE categories ADD COLUMN score_threshold REAL;
+    """,
 )

@@ -54,6 +54,18 @@ PALETTE = (
 """Category colours, in the order they are given; chosen to differ in hue and in lightness."""
 
 
+UNSURE_WITHIN = 0.1
+"""A score this far from the threshold leaves no doubt."""
+
+
+def uncertainty(score: float, threshold: float) -> float:
+    """Say how unsure the model is whether a proposal counts: 1 at the threshold, 0 far from it.
+
+    Added up over the proposals of an image it tells about how many decisions are open there.
+    """
+    return max(0.0, 1.0 - abs(score - threshold) / UNSURE_WITHIN)
+
+
 class AppError(Exception):
     """Base of all errors raised on purpose by the application. The message is for people."""
 
@@ -100,6 +112,20 @@ class InstanceStatus(StrEnum):
     PROPOSED = "proposed"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+
+
+class ReviewStatus(StrEnum):
+    """How far the work on an image has come.
+
+    ``UNMARKED``: never segmented, and nothing is on it. ``PROPOSED``: something waits to be looked
+    at. ``REVIEWED``: marked as such, and all that is shown was decided. ``EMPTY``: reviewed, and
+    there is nothing on it.
+    """
+
+    UNMARKED = "unmarked"
+    PROPOSED = "proposed"
+    REVIEWED = "reviewed"
+    EMPTY = "empty"
 
 
 class JobState(StrEnum):
@@ -207,12 +233,6 @@ class StoredInstance:
     score: float
     status: InstanceStatus
 
-    def is_shown(self, score_threshold: float) -> bool:
-        """Whether it is drawn and exported: accepted, or proposed with a sufficient score."""
-        if self.status is InstanceStatus.PROPOSED:
-            return self.score >= score_threshold
-        return self.status is InstanceStatus.ACCEPTED
-
 
 @dataclass(frozen=True)
 class Run:
@@ -233,9 +253,11 @@ class Run:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How much is on one image, at the project's score threshold for its latest run's task.
+    """How much is on one image, at the score thresholds for its latest run's task.
 
-    ``is_segmented`` with ``shown == 0 and hidden == 0`` means: nothing found.
+    ``is_segmented`` with ``shown == 0 and hidden == 0`` means: nothing found. Of the ``shown``,
+    ``accepted`` were decided on; ``uncertainty`` is that of the proposals, see ``uncertainty``.
+    ``category_ids`` names what is shown or marked on the image.
     """
 
     image_id: int
@@ -244,8 +266,24 @@ class ImageCounts:
     is_segmented: bool
     shown: int
     hidden: int
+    accepted: int
     rejected: int
     results_rev: int
+    is_marked_reviewed: bool
+    uncertainty: float
+    category_ids: frozenset[int]
+
+    @property
+    def status(self) -> ReviewStatus:
+        """How far the work on the image has come.
+
+        New proposals on a reviewed image make it one to review again, until they are decided on.
+        """
+        if self.is_marked_reviewed and self.shown == self.accepted:
+            return ReviewStatus.REVIEWED if self.shown else ReviewStatus.EMPTY
+        if self.is_segmented or self.is_marked_reviewed or self.shown or self.prompts:
+            return ReviewStatus.PROPOSED
+        return ReviewStatus.UNMARKED
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from app.project import (
 )
 from app.references import References
 from app.results import results_document
+from app.review import Review
 from app.segment_job import SEGMENT, SegmentJob, require_marks
 from app.settings import Settings
 from app.sharing import Sharing
@@ -59,6 +60,7 @@ class Studio(Workspace):
         super().__init__(store, files)
         self._model = model
         self.jobs = jobs
+        self.review = Review(store)
         jobs.offer(SEGMENT, self._segment)
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)

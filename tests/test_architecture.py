@@ -58,7 +58,7 @@ LAYERS = (
     ("app.canvas",),
     ("app.references", "app.score_job", "app.segmentation"),
     ("app.example", "app.exporting", "app.importing", "app.segment_job"),
-    ("app.jobs", "app.model_session", "app.workspace"),
+    ("app.jobs", "app.model_session", "app.review", "app.workspace"),
     ("app.accounts", "app.door", "app.formats", "app.results", "app.sharing"),
     ("app.example_pictures", "app.image_files", "app.names", "app.passwords", "app.store"),
     ("app.access", "app.migrations", "app.rows"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.migrations import MIGRATIONS
-from app.project import NotFound, ServerError
+from app.project import NotFound, ServerError, uncertainty
 
 
 class Database:
@@ -90,6 +90,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     try:
         connection.row_factory = sqlite3.Row
+        connection.create_function("uncertainty", 2, uncertainty, deterministic=True)
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         _migrate(connection)

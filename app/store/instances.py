@@ -10,10 +10,13 @@ from app.project import ImageCounts, InstanceStatus, Run, RunOptions, StoredInst
 from app.rows import from_instance, to_instance, to_run
 from app.store.database import Database, now
 
-_SHOWN = (
-    "(n.status = 'accepted' OR n.status = 'proposed' AND n.score >="
-    " CASE (SELECT task FROM runs WHERE id = i.run_id) WHEN 'refer' THEN :refer ELSE :generic END)"
+# The scores of refer are shares, so that what was chosen for a category is not meant for them.
+_THRESHOLD = (
+    "CASE (SELECT task FROM runs WHERE id = i.run_id) WHEN 'refer' THEN :refer ELSE COALESCE("
+    "(SELECT score_threshold FROM categories WHERE id = n.category_id), :generic) END"
 )
+# What is shown, counted and exported is decided here, and on the page while a slider is moved.
+_SHOWN = f"(n.status = 'accepted' OR n.status = 'proposed' AND n.score >= {_THRESHOLD})"
 
 
 class InstanceRows(Database):
@@ -108,6 +111,17 @@ class InstanceRows(Database):
                 "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
             )
 
+    def shown_instances(
+        self, image_id: int, thresholds: Mapping[Task, float]
+    ) -> list[StoredInstance]:
+        """List the instances of an image that are shown, best score first."""
+        query = (
+            "SELECT n.* FROM instances n JOIN images i ON i.id = n.image_id"
+            f" WHERE i.id = :image AND {_SHOWN} ORDER BY n.score DESC, n.id"
+        )
+        values = {"image": image_id} | _named(thresholds)
+        return [to_instance(row) for row in self._all(query, values)]
+
     def count_shown(self, image_id: int, thresholds: Mapping[Task, float]) -> int:
         """Count the instances of an image that are shown at the threshold of its task."""
         query = (
@@ -119,27 +133,50 @@ class InstanceRows(Database):
     def counts(self, project_id: str, thresholds: Mapping[Task, float]) -> dict[int, ImageCounts]:
         """Count prompts and instances of each image, at the threshold of its task."""
         query = f"""
-            SELECT i.id, i.run_id, i.results_rev,
-                (SELECT COUNT(*) FROM prompts p WHERE p.image_id = i.id) AS prompts,
+            SELECT i.id, i.run_id, i.results_rev, i.reviewed_at,
                 COUNT(CASE WHEN {_SHOWN} THEN 1 END) AS shown,
+                COUNT(CASE WHEN n.status = 'accepted' THEN 1 END) AS accepted,
+                GROUP_CONCAT(DISTINCT CASE WHEN {_SHOWN} THEN n.category_id END) AS categories,
+                TOTAL(CASE WHEN n.status = 'proposed' THEN uncertainty(n.score, {_THRESHOLD}) END)
+                    AS uncertainty,
                 COUNT(CASE WHEN n.status = 'rejected' THEN 1 END) AS rejected,
                 COUNT(n.id) AS kept
             FROM images i LEFT JOIN instances n ON n.image_id = i.id
             WHERE i.project_id = :project GROUP BY i.id ORDER BY i.position
         """
+        marked = self._marked(project_id)
         return {
             row["id"]: ImageCounts(
                 image_id=row["id"],
-                prompts=row["prompts"],
+                prompts=sum(marked.get(row["id"], {}).values()),
                 run_id=row["run_id"],
                 is_segmented=row["run_id"] is not None,
                 shown=row["shown"],
                 hidden=row["kept"] - row["shown"] - row["rejected"],
+                accepted=row["accepted"],
                 rejected=row["rejected"],
                 results_rev=row["results_rev"],
+                is_marked_reviewed=row["reviewed_at"] is not None,
+                uncertainty=round(row["uncertainty"], 3),
+                category_ids=frozenset(
+                    {int(one) for one in (row["categories"] or "").split(",") if one}
+                    | marked.get(row["id"], {}).keys()
+                ),
             )
             for row in self._all(query, {"project": project_id} | _named(thresholds))
         }
+
+    def _marked(self, project_id: str) -> dict[int, dict[int, int]]:
+        """Count the prompts of each image by category."""
+        query = (
+            "SELECT p.image_id, p.category_id, COUNT(*) AS prompts FROM prompts p"
+            " JOIN images i ON i.id = p.image_id WHERE i.project_id = ?"
+            " GROUP BY p.image_id, p.category_id"
+        )
+        marked: dict[int, dict[int, int]] = {}
+        for row in self._all(query, (project_id,)):
+            marked.setdefault(row["image_id"], {})[row["category_id"]] = row["prompts"]
+        return marked
 
 
 def _named(thresholds: Mapping[Task, float]) -> dict[str, Any]:

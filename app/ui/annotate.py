@@ -37,6 +37,14 @@ class RoleChanged(Place):
     is_target: bool | None = None
 
 
+class ImageReviewed(Place):
+    """The open image was looked at, or is to be looked at again; then ``next_id`` is opened."""
+
+    reviewed_id: int
+    reviewed: bool
+    next_id: int | None = None
+
+
 class ImageRemoved(Place):
     """``image_id`` is the open image, ``removed_id`` the one to delete."""
 
@@ -91,6 +99,18 @@ def _bind_filmstrip(page: Page) -> None:
         studio.remove_image(event.removed_id)
         return page.refresh(event, session)
 
+    def review(event: ImageReviewed, session: Session) -> Updates:
+        (studio.review.mark if event.reviewed else studio.review.unmark)(event.reviewed_id)
+        if event.next_id is not None:
+            return page.open(session, event.project_id, event.next_id)
+        return page.refresh(event, session)
+
+    def tell_all(event: Place, session: Session) -> Updates:
+        session.strip.forget()
+        return page.refresh(event, session)
+
+    page.on(page.filmstrip.image_reviewed, review, ImageReviewed)
+    page.on(page.filmstrip.strip_asked, tell_all, Place)
     page.on(page.filmstrip.files_added, add_files, FilesAdded, uploads=True)
     page.on(page.filmstrip.problems_read, forget_problems, Place)
     page.on(page.filmstrip.image_opened, open_image, Place)

@@ -32,8 +32,8 @@ def _head() -> str:
     styles = [
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
-            *("page", "columns", "controls", "account", "panels", "runs", "references"),
-            "exchange",
+            *("page", "columns", "controls", "account", "panels", "strip"),
+            *("runs", "references", "exchange"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]

@@ -17,6 +17,7 @@ from app.segmentation import Studio
 from app.ui import render
 from app.ui.panel import panel
 from app.ui.snapshot import Snapshot
+from app.ui.strip import Strip
 from dinov.errors import DinovError
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ class Session:
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
     ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
     files that were left out, until the user has read it; ``threshold_order`` numbers the score
-    threshold that was saved last. Handlers of a tab take turns: uploads among themselves,
-    everything else likewise.
+    threshold that was saved last; ``strip`` is what the filmstrip was told. Handlers of a tab take
+    turns: uploads among themselves, everything else likewise.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class Session:
         self.problems: list[str] = []
         self.threshold_order = 0
         self.results_revs: dict[int, int] = {}
+        self.strip = Strip()
         self.turn = threading.Lock()
         self.upload_turn = threading.Lock()
 
@@ -72,6 +74,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "account": ("sharing_changed", "polled"),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
+        *("image_reviewed", "strip_asked"),
     ),
     "welcome": ("example_opened",),
     "runs": (
@@ -112,6 +115,7 @@ class Page:
                 self.filmstrip = _panel("filmstrip")
             with gr.Column(elem_id="st-centre"):
                 self.canvas = prompt_canvas(on_save, elem_id="st-canvas")
+                _panel("review")
                 self.welcome = _panel("welcome")
             with gr.Column(elem_id="st-right"):
                 self.runs = _panel("runs")
@@ -234,8 +238,7 @@ class Page:
         """Say what went wrong, and draw what is where the page may show it as done."""
         snapshot = self.look(session)
         return {
-            **self._panels(snapshot, session),
-            self.filmstrip: render.filmstrip(snapshot, session.problems, refused=True),
+            **self._panels(snapshot, session, refused=True),
             self.runs: render.run_controls(snapshot, refused=True),
             self.exchange: render.exchange(snapshot, refused=True),
             self.notices: render.notice(snapshot, reason),
@@ -246,11 +249,11 @@ class Page:
         place = session.place or Place()
         return Snapshot.take(self.studio, place.project_id, place.image_id)
 
-    def _panels(self, snapshot: Snapshot, session: Session) -> Updates:
+    def _panels(self, snapshot: Snapshot, session: Session, *, refused: bool = False) -> Updates:
         return {
             self.projects: self._project_bar(snapshot),
             self.account: render.account(snapshot, acting_user()),
-            self.filmstrip: render.filmstrip(snapshot, session.problems),
+            self.filmstrip: session.strip.tell(snapshot, session.problems, refused=refused),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
             self.instances: render.instance_list(snapshot, restorable=session.restorable),

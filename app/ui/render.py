@@ -16,7 +16,6 @@ from app.project import (
     SCORE_FLOOR,
     ImportReport,
     Project,
-    ProjectImage,
     StatusView,
     StoredPrompt,
     Task,
@@ -60,30 +59,13 @@ def account(snapshot: Snapshot, user: str | None) -> str:
     )
 
 
-def filmstrip(snapshot: Snapshot, problems: Sequence[str] = (), *, refused: bool = False) -> str:
+def filmstrip(snapshot: Snapshot, problems: Sequence[str], **changes: Any) -> str:
     """Draw the images, what each is for and what was found; ``problems`` are files left out.
 
-    ``refused`` takes back what the page has shown ahead of the server's answer.
+    ``changes`` are what ``strip.Strip`` found to be new.
     """
-    images = [_card(snapshot, image) for image in snapshot.images]
-    return _text(snapshot, images=images, problems=list(problems), refused=refused)
-
-
-def _card(snapshot: Snapshot, image: ProjectImage) -> dict[str, Any]:
-    counts = snapshot.counts[image.id]
-    return {
-        "id": image.id,
-        "name": image.file_name,
-        "width": image.width,
-        "height": image.height,
-        "thumbnail": f"media/thumbnails/{image.id}?v={image.sha256[:12]}",
-        "is_reference": image.is_reference,
-        "is_target": image.is_target,
-        "prompts": counts.prompts,
-        "segmented": counts.is_segmented,
-        "shown": counts.shown,
-        "hidden": counts.hidden,
-    }
+    categories = [{"id": category.id, "name": category.name} for category in snapshot.categories]
+    return _text(snapshot, categories=categories, problems=list(problems), **changes)
 
 
 def category_list(snapshot: Snapshot) -> str:
@@ -94,6 +76,7 @@ def category_list(snapshot: Snapshot) -> str:
             "name": category.name,
             "color": category.color,
             "prompts": snapshot.prompt_counts.get(category.id, 0),
+            "score_threshold": snapshot.category_thresholds.get(category.id),
         }
         for category in snapshot.categories
     ]

@@ -38,6 +38,7 @@ class Snapshot:
     categories: tuple[Category, ...] = ()
     prompt_counts: Mapping[int, int] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+    category_thresholds: Mapping[int, float] = field(default_factory=dict)
     results: ResultsDocument | None = None
     job: JobView | None = None
     scoring: JobView | None = None
@@ -70,6 +71,7 @@ class Snapshot:
             categories=tuple(studio.categories(project.id)),
             prompt_counts=studio.prompt_counts(project.id),
             examples=tuple(studio.references.examples(project.id)),
+            category_thresholds=studio.review.category_thresholds(project.id),
             results=studio.results(image.id) if image else None,
             job=job,
             scoring=scoring,

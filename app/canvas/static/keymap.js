@@ -101,6 +101,24 @@ export const SECTIONS = [
     actions: [
       { id: "image-before", does: "Image before", keys: ["pageup"], run: ["page", "image-before"] },
       { id: "image-after", does: "Image after", keys: ["pagedown"], run: ["page", "image-after"] },
+      {
+        id: "unreviewed-before",
+        does: "Image before that is not reviewed",
+        keys: [","],
+        run: ["page", "unreviewed-before"],
+      },
+      {
+        id: "unreviewed-after",
+        does: "Next image that is not reviewed",
+        keys: ["."],
+        run: ["page", "unreviewed-after"],
+      },
+      {
+        id: "review",
+        does: "Reviewed, next; or review again",
+        keys: ["shift enter"],
+        run: ["page", "review"],
+      },
     ],
   },
 ];

@@ -1,19 +1,137 @@
-/** The images of the project: upload, choose, see at a glance what each one is for and what was found. */
-import { confirmDialog, follow, h, hear, icon, iconButton, plural, syncList } from "./dom.js";
+/** The images of the project: upload, choose, review, see at a glance what each one is for. */
+import { card } from "./card.js";
+import { cardList } from "./card_list.js";
+import { follow, h, hear, icon, tell } from "./dom.js";
+import { isReviewed, merged, neighbour, passes, progress, sorted } from "./strip.js";
+import { stripTools } from "./strip_tools.js";
 import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { project_id: null, image_id: null, images: [], opening: null };
+  const state = { project_id: null, image_id: null, number: 0, cards: [], categories: [], opening: null };
+  const send = (event, data = {}) =>
+    trigger(event, { project_id: state.project_id, image_id: state.image_id, ...data });
   const count = h("span", { class: "st-subtle" });
-  const progress = h("div", { class: "st-upload", role: "status" });
-  let failures = [];
   const problems = problemList(() => {
-    failures = [];
+    problems.failures = [];
     problems.show([]);
-    trigger("problems_read", { project_id: state.project_id, image_id: state.image_id });
+    send("problems_read");
   });
-  const showProblems = () => problems.show([...failures, ...(state.problems ?? [])]);
+  const uploads = uploader(context, problems, state, send);
+  const list = cardList((image) => card(image, { open, send }));
+  const tools = stripTools(() => render());
+  element.replaceChildren(
+    h(
+      "section",
+      { class: "st-panel st-filmstrip", "aria-label": "Images" },
+      h(
+        "header",
+        { class: "st-panel-head" },
+        h("h2", {}, "Images"),
+        count,
+        h("span", { class: "st-spacer" }),
+        uploads.button,
+      ),
+      tools.element,
+      uploads.input,
+      uploads.progress,
+      problems.element,
+      list.element,
+    ),
+  );
+
+  const inOrder = () => sorted(state.cards, tools.chosen.order);
+  const isShown = (one) => passes(one, tools.chosen);
+  function open(image) {
+    if (!image || image.id === state.image_id) return;
+    state.image_id = state.opening = image.id;
+    render();
+    reveal();
+    send("image_opened");
+  }
+  const step = (direction, wanted, around) =>
+    open(neighbour(inOrder(), state.image_id, direction, wanted, around));
+  const unreviewed = (one) => isShown(one) && !isReviewed(one);
+  /** What is done by a key, on whichever part of the page it was pressed. */
+  const does = {
+    "image-before": () => step(-1, isShown, false),
+    "image-after": () => step(1, isShown, false),
+    "unreviewed-before": () => step(-1, unreviewed, true),
+    "unreviewed-after": () => step(1, unreviewed, true),
+    review: () => review(context, state, neighbour(inOrder(), state.image_id, 1, unreviewed, true), render),
+  };
+  const render = () => {
+    count.textContent = state.cards.length ? state.cards.length.toLocaleString() : "";
+    tools.render(state.cards, state.categories);
+    const shown = inOrder().filter(isShown);
+    list.show(
+      shown.map((image, index) => ({
+        ...image,
+        current: image.id === state.image_id,
+        place: index + 1,
+        total: shown.length,
+      })),
+    );
+    tellReview(state);
+  };
+  const reveal = () => {
+    const at = inOrder().filter(isShown).findIndex(({ id }) => id === state.image_id);
+    if (at >= 0) list.reveal(at);
+  };
+
+  hear(element, "files", uploads.add);
+  hear(element, "choose-files", uploads.choose);
+  hear(element, "page", ({ does: name }) => does[name]?.());
+  hear(element, "review-asked", () => tellReview(state));
+  acceptDrops(element, uploads.add);
+  follow(context, (value) => {
+    const strip = merged(state, value);
+    if (strip === null) return send("strip_asked");
+    // An answer under way when another image was chosen must not take the choice back.
+    if (state.opening === value.image_id || value.refused) state.opening = null;
+    if (state.opening !== null) value.image_id = state.opening;
+    const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
+    Object.assign(state, value, strip);
+    problems.show([...problems.failures, ...state.problems]);
+    render();
+    if (moved) reveal();
+    return undefined;
+  });
+}
+
+/** Mark the open image as reviewed and go on to `next`; one that was reviewed is to be looked at again. */
+function review({ trigger }, state, next, render) {
+  const { project_id, image_id } = state;
+  const current = state.cards.find(({ id }) => id === image_id);
+  if (!current) return;
+  const reviewed = !isReviewed(current);
+  current.status = reviewed ? (current.shown ? "reviewed" : "empty") : "proposed";
+  const next_id = (reviewed && next?.id) || null;
+  if (next_id) state.image_id = state.opening = next_id;
+  render();
+  trigger("image_reviewed", { project_id, image_id, reviewed_id: image_id, reviewed, next_id });
+}
+
+/** Say how the open image and the whole project stand. */
+function tellReview({ cards, image_id }) {
+  const current = cards.find(({ id }) => id === image_id);
+  tell("review", { status: current?.status ?? null, ...progress(cards) });
+}
+
+function uploader(context, problems, state, send) {
+  const progress = h("div", { class: "st-upload", role: "status" });
+  const add = (files) =>
+    uploadFiles(
+      context,
+      files,
+      "image",
+      progress,
+      (paths) => send("files_added", { files: paths }),
+      (texts) => {
+        problems.failures.push(...texts);
+        problems.show([...problems.failures, ...(state.problems ?? [])]);
+      },
+    );
   const input = h("input", {
     type: "file",
     multiple: true,
@@ -25,177 +143,19 @@ export function mount(context) {
       input.value = "";
     },
   });
-  const list = h("ul", {
-    class: "st-filmstrip-list",
-    "aria-label": "Images",
-    onkeydown: (event) => moveFocus(event, list),
-  });
-  element.replaceChildren(
-    h(
-      "section",
-      { class: "st-panel st-filmstrip", "aria-label": "Images" },
-      h(
-        "header",
-        { class: "st-panel-head" },
-        h("h2", {}, "Images"),
-        count,
-        h("span", { class: "st-spacer" }),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "st-button",
-            title: "Add images (or drop or paste them anywhere)",
-            onclick: () => input.click(),
-          },
-          icon("upload"),
-          "Add",
-        ),
-      ),
-      input,
-      progress,
-      problems.element,
-      list,
-    ),
+  const choose = () => input.click();
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "st-button",
+      title: "Add images (or drop or paste them anywhere)",
+      onclick: choose,
+    },
+    icon("upload"),
+    "Add",
   );
-
-  const add = (files) =>
-    uploadFiles(
-      context,
-      files,
-      "image",
-      progress,
-      (paths) => {
-        trigger("files_added", {
-          project_id: state.project_id,
-          image_id: state.image_id,
-          files: paths,
-        });
-      },
-      (texts) => {
-        failures.push(...texts);
-        showProblems();
-      },
-    );
-  const open = (image) => {
-    if (image.id === state.image_id) return;
-    state.image_id = state.opening = image.id;
-    render();
-    trigger("image_opened", { project_id: state.project_id, image_id: image.id });
-  };
-  const render = () => {
-    count.textContent = state.images.length ? String(state.images.length) : "";
-    const rows = state.images.map((image) => ({ ...image, current: image.id === state.image_id }));
-    syncList(list, rows, (image) => card(image, state, trigger, open));
-  };
-
-  hear(element, "files", (files) => add(files));
-  hear(element, "choose-files", () => input.click());
-  acceptDrops(element, add);
-  stepWithKeys(element, state, open);
-  follow(context, (value) => {
-    // An answer under way when another image was chosen must not take the choice back.
-    if (state.opening === value.image_id || value.refused) state.opening = null;
-    if (state.opening !== null) value.image_id = state.opening;
-    const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
-    Object.assign(state, value);
-    showProblems();
-    render();
-    if (moved)
-      list
-        .querySelector("[aria-current=true]")
-        ?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  });
-}
-
-function card(image, state, trigger, open) {
-  const role = (name, on, label, hint, possible = true) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "st-role",
-        disabled: !possible,
-        "aria-pressed": String(on),
-        title: hint,
-        "data-focus": name,
-        onclick: () =>
-          trigger("role_changed", {
-            project_id: state.project_id,
-            image_id: state.image_id,
-            changed_id: image.id,
-            [name]: !on,
-          }),
-      },
-      label,
-    );
-  const remove = async () => {
-    const sure = await confirmDialog({
-      title: `Remove “${image.name}”?`,
-      action: "Remove image",
-      text: "The image, its marks and its results are deleted from this project.",
-    });
-    if (sure)
-      trigger("image_removed", {
-        project_id: state.project_id,
-        image_id: state.image_id,
-        removed_id: image.id,
-      });
-  };
-  return h(
-    "li",
-    { class: `st-card ${image.current ? "is-current" : ""}` },
-    h(
-      "button",
-      {
-        type: "button",
-        class: "st-card-open",
-        "data-focus": "open",
-        "aria-current": image.current ? "true" : null,
-        title: `${image.name} · ${image.width} × ${image.height} (Page up and Page down step through the images)`,
-        "aria-label": `${image.name}. ${describe(image)}`,
-        onclick: () => open(image),
-      },
-      h("img", {
-        src: image.thumbnail,
-        alt: "",
-        loading: "lazy",
-        decoding: "async",
-        draggable: "false",
-      }),
-      image.prompts > 0 &&
-        h(
-          "span",
-          {
-            class: "st-badge st-badge-marks",
-            title: `${plural(image.prompts, "mark")} on this image`,
-          },
-          icon("mark"),
-          String(image.prompts),
-        ),
-      outcomeBadge(image),
-    ),
-    h(
-      "div",
-      { class: "st-card-foot" },
-      h("span", { class: "st-card-name" }, image.name),
-      h(
-        "span",
-        { class: "st-card-tools" },
-        role(
-          "is_reference",
-          image.is_reference,
-          "Ref",
-          image.prompts
-            ? "Reference: its marks show the model what to look for"
-            : "Becomes a reference when you mark something on it",
-          image.prompts > 0,
-        ),
-        role("is_target", image.is_target, "Target", "Target: is segmented by “Segment all”"),
-        iconButton("trash", "Remove the image", remove, { "data-focus": "remove" }),
-      ),
-    ),
-  );
+  return { progress, add, input, choose, button };
 }
 
 /** Files that were left out, each with the reason, until dismissed. */
@@ -211,49 +171,7 @@ function problemList(onDismiss) {
       ...(lines.length ? [h("ul", { class: "st-problems" }, lines), dismiss] : []),
     );
   };
-  return { element, show };
-}
-
-/** What stands on the thumbnail once the image has been segmented. */
-function outcomeBadge(image) {
-  if (image.segmented && image.shown)
-    return h("span", { class: "st-badge st-badge-found" }, icon("check"), `${image.shown} found`);
-  if (image.segmented)
-    return h(
-      "span",
-      { class: "st-badge st-badge-none" },
-      image.hidden ? `${image.hidden} below` : "nothing found",
-    );
-  return null;
-}
-
-function describe(image) {
-  const parts = [image.prompts ? plural(image.prompts, "mark") : "no marks"];
-  if (!image.segmented) parts.push("not segmented");
-  else parts.push(image.shown ? `${image.shown} found` : "nothing found");
-  return parts.join(", ");
-}
-
-/** Arrow keys walk along the strip; Enter and Space open, as on any button. */
-function moveFocus(event, list) {
-  const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  const buttons = [...list.querySelectorAll(".st-card-open")];
-  const next = buttons[buttons.indexOf(document.activeElement) + step];
-  if (!next) return;
-  event.preventDefault();
-  next.focus();
-}
-
-/** Keys open the image before and after, wherever the focus is; the canvas knows which. */
-function stepWithKeys(element, state, open) {
-  hear(element, "page", ({ does }) => {
-    const step = { "image-before": -1, "image-after": 1 }[does];
-    if (!step) return;
-    const next =
-      state.images[state.images.findIndex((image) => image.id === state.image_id) + step];
-    if (next) open(next);
-  });
+  return { element, show, failures: [] };
 }
 
 /** Files may be dropped, or an image pasted, anywhere on the page. */

@@ -9,6 +9,7 @@ from app.project import SCORE_FLOOR
 from app.segmentation import Studio
 from app.ui import render
 from app.ui.snapshot import Snapshot
+from app.ui.strip import Strip
 
 
 def add_photos(studio: Studio, folder: Path, project_id: str, count: int) -> list[int]:
@@ -21,7 +22,7 @@ def add_photos(studio: Studio, folder: Path, project_id: str, count: int) -> lis
 def test_without_any_project_everything_is_empty(studio: Studio) -> None:
     snapshot = Snapshot.take(studio, None, None)
     assert snapshot.project is None
-    assert json.loads(render.filmstrip(snapshot))["images"] == []
+    assert json.loads(Strip().tell(snapshot, ()))["cards"] == []
     assert json.loads(render.category_list(snapshot))["categories"] == []
     assert json.loads(render.run_controls(snapshot))["score_floor"] == SCORE_FLOOR
     assert json.loads(render.instance_list(snapshot))["instances"] is None

@@ -1,0 +1,49 @@
+"""Reviewing: which images have been looked at, and the score a category must have to count."""
+
+from __future__ import annotations
+
+from app.project import InvalidInput
+from app.store import Store
+
+
+class Review:
+    """The use cases of a review. Each is one transaction, and may come from any thread.
+
+    To review an image is to accept what is shown on it. From then on neither the score slider nor
+    another run changes what was approved. Proposals that are shown later, because a run found more
+    or a threshold was lowered, make the image one to review again: its status is worked out from
+    what is there, see ``ImageCounts.status``, and never has to be reset.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def mark(self, image_id: int) -> None:
+        """Accept what is shown on an image, and note that it was looked at."""
+        with self._store.transaction():
+            project = self._store.project(self._store.image(image_id).project_id)
+            self._store.mark_reviewed(image_id, project.score_thresholds)
+
+    def unmark(self, image_id: int) -> None:
+        """Take ``mark`` back: what it accepted, and is still accepted, is a proposal again."""
+        self._store.unmark_reviewed(image_id)
+
+    def category_thresholds(self, project_id: str) -> dict[int, float]:
+        """Return the score thresholds that were chosen for single categories, by their id."""
+        return self._store.category_thresholds(project_id)
+
+    def set_category_threshold(self, category_id: int, score_threshold: float | None) -> None:
+        """Choose the lowest score that counts for one category, for all that is shown and exported.
+
+        It holds for the task generic; the scores of refer are shares among candidates.
+
+        Args:
+            category_id: the category.
+            score_threshold: in [0, 1]; None for the project's.
+
+        Raises:
+            InvalidInput: if it is out of range.
+        """
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise InvalidInput(f"The score threshold is {score_threshold}; it must be from 0 to 1.")
+        self._store.update_category(category_id, score_threshold=score_threshold)
