@@ -101,7 +101,7 @@ def references(snapshot: Snapshot) -> str:
                 "examples": [_example(one) for one in group[:MOST_EXAMPLES]],
             }
         )
-    return _text(
+    return panel_text(
         snapshot,
         categories=groups,
         unscored=len(positive) - len(scored),
