@@ -159,9 +159,16 @@ window.atScale = {
     await this.frame();
     return performance.now();
   },
-  async open(id) {
+  images: () => Number(document.querySelector(".st-card").ariaSetSize),
+  async open(place) {
+    const strip = document.querySelector(".st-filmstrip-scroll");
+    const card = () => document.querySelector(`.st-card[aria-posinset="${place}"]`);
+    // Only cards in sight are on the page.
+    strip.scrollTop = (strip.scrollHeight * (place - 1)) / this.images();
+    await this.until(card);
+    const id = Number(card().dataset.key);
     const started = performance.now();
-    document.querySelector(`.st-card[data-key="${id}"] .st-card-open`).click();
+    card().querySelector(".st-card-open").click();
     return (await this.until(() => this.isOpen(id))) - started;
   },
   async changed(selector, act) {
@@ -207,12 +214,12 @@ def measure(page: Page, url: str, tries: int) -> list[Wait]:
     waits = [Wait("first load: filmstrip, image and results shown", None, [load()])]
     page.locator(".st-light.is-on").wait_for(timeout=120_000)  # the model shares the processor
     waits.append(Wait("reload", None, [load() for _ in range(3)]))
-    ids = page.locator(".st-card").evaluate_all("(all) => all.map((card) => +card.dataset.key)")
-    strip = f"cards in the filmstrip: {len(ids)}"
-    steps = [ids[1 + number * (len(ids) - 2) // tries] for number in range(tries)]
-    opened = [float(page.evaluate("(id) => atScale.open(id)", id_)) for id_ in steps]
+    images = page.evaluate("atScale.images()")
+    strip = f"images in the filmstrip: {images}"
+    steps = [2 + number * (images - 2) // tries for number in range(tries)]
+    opened = [float(page.evaluate("(place) => atScale.open(place)", one)) for one in steps]
     waits.append(Wait(f"open an image ({strip})", 500, opened))
-    again = [float(page.evaluate("(id) => atScale.open(id)", id_)) for id_ in reversed(steps[:-1])]
+    again = [float(page.evaluate("(place) => atScale.open(place)", one)) for one in steps[-2::-1]]
     waits.append(Wait("open an image again", 500, again))
     saves = [_mark(page, number) for number in range(tries)]
     waits.append(Wait("save a mark", 200, [saved for saved, _ in saves]))

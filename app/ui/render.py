@@ -101,7 +101,7 @@ def references(snapshot: Snapshot) -> str:
                 "examples": [_example(one) for one in group[:MOST_EXAMPLES]],
             }
         )
-    return panel_text(
+    return _text(
         snapshot,
         categories=groups,
         unscored=len(positive) - len(scored),

@@ -49,7 +49,13 @@ class Strip:
             self._project_id, self._cards = snapshot.project_id, cards
             number = self._number
         return render.filmstrip(
-            snapshot, problems, base=base, number=number, cards=changed, order=order, refused=refused
+            snapshot,
+            problems,
+            base=base,
+            number=number,
+            cards=changed,
+            order=order,
+            refused=refused,
         )
 
 
