@@ -232,13 +232,19 @@ def results_of(export: CocoExport, annotations: Sequence[CocoAnnotation]) -> lis
 def segmentation_of(rle: Rle, encoding: Encoding = "auto") -> list[list[float]] | dict[str, Any]:
     """Return a mask as COCO's ``segmentation``: polygons along pixel edges, or RLE."""
     if encoding != "rle":
-        mask = masks.decode_rle(rle)
+        # Only the part of the image around the mask, with a border: time goes by pixels.
+        left, top, right, bottom = (int(side) for side in masks.rle_box_xyxy(rle))
+        height, width = rle["size"]
+        left, top = max(0, left - 1), max(0, top - 1)
+        box = (top, left, min(height, bottom + 1), min(width, right + 1))
+        mask = masks.crop_mask(rle, box)
         polygons = masks.polygons_of(mask, split_holes=encoding == "polygon")
         if polygons is not None and (
             encoding == "polygon"
             or masks.mask_iou(masks.mask_of_polygons(polygons, mask.shape), mask) >= _SAME_MASK_IOU
         ):
-            return polygons
+            shift = (left, top)
+            return [[value + shift[i % 2] for i, value in enumerate(ring)] for ring in polygons]
     return {"size": list(rle["size"]), "counts": rle["counts"]}
 
 
