@@ -1,4 +1,4 @@
-"""The command line: python app.py [serve] | export | import | users."""
+"""The command line: python app.py [serve] | batch | export | import | users."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from app.batch_command import add_batch, batch
 from app.exporting import export_project
 from app.formats import FORMATS
 from app.image_files import ImageFiles
@@ -90,6 +91,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _run_batch(chosen: argparse.Namespace) -> int:
+    with _workspace(chosen) as (workspace, store, files):
+        return batch(chosen, store, files, _project(workspace, chosen.project))
 
 
 def _run_export(chosen: argparse.Namespace) -> int:
@@ -269,6 +275,9 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with another --host: whoever reaches it may do everything, without logging in",
     )
+    _add_data_dir(command)
+    command = add_batch(commands)
+    command.set_defaults(run=_run_batch)
     _add_data_dir(command)
     _add_export(commands)
     _add_import(commands)

@@ -7,10 +7,10 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from app.image_files import ImageFiles
-from app.jobs import JobControl, Parameters
+from app.jobs import Parameters
 from app.model_session import ModelSession
 from app.project import (
     SCORE_FLOOR,
@@ -42,6 +42,29 @@ SEGMENT = "segment"
 # A proposal that repeats what the annotator has decided on is dropped. An accepted object needs no
 # second mask; after a rejected one only much the same mask is unwanted, a better one is welcome.
 _SAME_AS_DECIDED_IOU = {InstanceStatus.ACCEPTED: 0.7, InstanceStatus.REJECTED: 0.9}
+
+
+class Progress(Protocol):
+    """What the work reports to while it goes on: ``app.jobs.JobControl``, or a terminal."""
+
+    @property
+    def found(self) -> int:
+        """How many instances were found so far."""
+
+    def is_cancelled(self) -> bool:
+        """Whether to stop here. To be asked between items."""
+
+    def say(self, message: str) -> None:
+        """Show what is being done."""
+
+    def start_clock(self) -> None:
+        """Preparations are over: the time per item is measured from here."""
+
+    def advance(self, *, found: int = 0, is_timed: bool = True) -> None:
+        """One more item is done."""
+
+    def add_problem(self, problem: str) -> None:
+        """Note something that went wrong with one item; the work goes on."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +113,7 @@ class SegmentJob:
         chosen = RunOptions(**(options | {"task": Task(options["task"])}))
         return cls(store, files, model, project_id, tuple(parameters["image_ids"]), chosen)
 
-    def __call__(self, control: JobControl) -> str:
+    def __call__(self, control: Progress) -> str:
         """Do the work and return the closing message."""
         if not self.model.is_loaded:
             control.say("Loading the model …")
@@ -114,7 +137,7 @@ class SegmentJob:
     def _stopped(self, number: int) -> str:
         return f"Stopped after {number} of {len(self.image_ids)} images. Results so far stay."
 
-    def _question(self, control: JobControl) -> _Question | None:
+    def _question(self, control: Progress) -> _Question | None:
         """Read the marks; None if the job was cancelled meanwhile."""
         floor = self._score_floor()
         references = references_of(self.store, self.project_id)
@@ -154,7 +177,7 @@ class SegmentJob:
         thresholds = self.store.project(self.project_id).score_thresholds
         return min(SCORE_FLOOR, thresholds[Task.GENERIC])
 
-    def _segment(self, image_id: int, question: _Question, control: JobControl) -> bool:
+    def _segment(self, image_id: int, question: _Question, control: Progress) -> bool:
         """Segment one image and store what was found; whatever goes wrong is noted as a problem.
 
         False, and nothing is done, if the model is not the one that the question is for.
@@ -250,7 +273,7 @@ def references_of(store: Store, project_id: str) -> list[tuple[ProjectImage, lis
 
 
 def embed_marks(
-    files: ImageFiles, model: ModelSession, references: References, control: JobControl
+    files: ImageFiles, model: ModelSession, references: References, control: Progress
 ) -> list[tuple[StoredPrompt, Tensor]]:
     """Embed the prompts of all references; an image that fails is noted and the others go on.
 

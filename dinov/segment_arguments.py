@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dinov.arguments import at_least, share
 from dinov.errors import InvalidReferences
@@ -102,9 +103,10 @@ def add_found_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=at_least(0), default=0, help="of that draw (default: %(default)s)")
     add(
         "--tile",
-        type=at_least(MIN_TILE),
+        type=_tile,
         metavar="N",
-        help="for large images: look for small objects in overlapping squares of N pixels, too",
+        help="for large images: look for small objects in overlapping squares of N pixels, too; "
+        "auto chooses N for each image",
     )
 
 
@@ -116,6 +118,10 @@ def instance_options(arguments: argparse.Namespace) -> InstanceOptions:
         speck_share=arguments.speck_share,
         max_instances=arguments.max_instances,
     )
+
+
+def _tile(text: str) -> int | Literal["auto"]:
+    return "auto" if text == "auto" else at_least(MIN_TILE)(text)
 
 
 def _threshold(text: str) -> tuple[str | None, float]:

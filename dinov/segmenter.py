@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dinov.download import find
-from dinov.options import InstanceOptions
+from dinov.options import InstanceOptions, tile_side
 from dinov.predictor import Predictor
 from dinov.prompt_bank import PromptBank
 from dinov.types import Image, Segmentation
@@ -47,7 +47,8 @@ class Finding:
     Attributes:
         task: "generic" or "refer".
         score_thresholds: the lowest score of each category, or object in the refer task.
-        options, max_examples, seed, tile: of the generic task; see ``Predictor.segment``.
+        options, max_examples, seed: of the generic task; see ``Predictor.segment``.
+        tile: the side of its tiles; "auto" chooses it by the size of each picture.
     """
 
     task: str
@@ -55,7 +56,7 @@ class Finding:
     options: InstanceOptions
     max_examples: int
     seed: int
-    tile: int | None
+    tile: int | Literal["auto"] | None
 
 
 class Segmenter:
@@ -84,6 +85,9 @@ class Segmenter:
                 image, self._bank, score_threshold=finding.score_thresholds
             )
             return referral.best
+        tile = finding.tile
+        if tile == "auto":
+            tile = tile_side((image.shape[0], image.shape[1]), self._predictor.input_size)
         return self._predictor.segment(
             image,
             self._bank,
@@ -91,7 +95,7 @@ class Segmenter:
             options=finding.options,
             max_examples=finding.max_examples,
             seed=finding.seed,
-            tile=finding.tile,
+            tile=tile,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -53,7 +53,7 @@ HOMES = {
 
 # From the top down. A module may import from its own line and from those below it.
 LAYERS = (
-    ("__main__", "app.cli", "app.users_command"),
+    ("__main__", "app.batch_command", "app.cli", "app.users_command"),
     ("app.ui",),
     ("app.canvas",),
     ("app.references", "app.score_job", "app.segmentation"),

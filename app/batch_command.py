@@ -1,0 +1,234 @@
+"""``python app.py batch``: a project's marks over its own targets, or over any others."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+import dinov.cli
+from app.image_files import ImageFiles
+from app.model_session import ModelSession
+from app.project import InvalidInput, Project, StoredPrompt, Task
+from app.segment_job import SegmentJob, missing_marks, references_of, require_marks
+from app.settings import Settings
+from app.store import Store
+from dinov import coco
+from dinov.arguments import at_least
+from dinov.ledger import locked
+from dinov.types import PromptType
+
+# Options of `python -m dinov segment` that mean the same here, with what they are read as.
+_SHARED: dict[str, Callable[[str], Any]] = {
+    "--workers": at_least(1),
+    "--cluster": str,
+    "--cluster-workers": at_least(1),
+}
+
+
+def add_batch(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Declare the command; its data folder and what runs it are added by the caller."""
+    parser = commands.add_parser(
+        "batch",
+        help="segment a project's targets, or any others with its marks, without the page",
+        description=(
+            "Segment the targets of a project as the Segment button does, or, with --targets, any "
+            "others with the project's marks, to COCO JSON. Stopped or killed, the same command "
+            "goes on where it was."
+        ),
+    )
+    add = parser.add_argument
+    add("--project", required=True, help="name or id of the project")
+    add(
+        "--unfinished",
+        action="store_true",
+        help="only targets without results; otherwise also those whose results come from other "
+        "marks, options or another model",
+    )
+    add("--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file")
+    add("--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows")
+    add("--input-size", type=at_least(32), help="side in pixels to which images are resized")
+    elsewhere = parser.add_argument_group("targets outside of the project")
+    add = elsewhere.add_argument
+    add(
+        "--targets",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="images, folders, patterns, lists, archives or URLs, as for python -m dinov segment",
+    )
+    add("--output", type=Path, metavar="OUT.json", help="the result, COCO instances JSON")
+    add("--restart", action="store_true", help="begin anew instead of going on")
+    for name, type_ in _SHARED.items():
+        add(name, type=type_, metavar="X", help="see python -m dinov segment --help")
+    return parser
+
+
+def batch(chosen: argparse.Namespace, store: Store, files: ImageFiles, project: Project) -> int:
+    """Do what the command line says, and return the exit status.
+
+    Raises:
+        InvalidInput: if there is nothing to look for or to look in, or options do not fit together.
+        LedgerInUse: if another program does the same.
+    """
+    if bool(chosen.targets) != (chosen.output is not None):
+        raise InvalidInput("Give --targets and --output together, or neither of them.")
+    require_marks(store, project.id)
+    if chosen.targets:
+        return _segment_elsewhere(chosen, store, files, project)
+    with locked(chosen.data_dir.expanduser() / f"batch-{project.id}"):
+        return _segment_own(chosen, store, files, project)
+
+
+def _segment_own(
+    chosen: argparse.Namespace, store: Store, files: ImageFiles, project: Project
+) -> int:
+    targets = [image for image in store.images(project.id) if image.is_target]
+    if chosen.unfinished:
+        targets = [image for image in targets if store.latest_run(image.id)[0] is None]
+    if not targets:
+        _tell("There is no target to segment.")
+        return 0
+    model = ModelSession(
+        Settings(checkpoint=chosen.checkpoint, device=chosen.device, input_size=chosen.input_size)
+    )
+    ids = tuple(image.id for image in targets)
+    work = SegmentJob(store, files, model, project.id, ids, project.run_options)
+    with Terminal(len(targets)) as terminal:
+        try:
+            message = work(terminal)
+        except KeyboardInterrupt:
+            message = "Stopped. The same command goes on there."
+            terminal.is_stopped = True
+    for problem in terminal.problems:
+        _tell(problem)
+    sys.stdout.write(f"{message}\n")
+    return dinov.cli.STOPPED_BY_USER if terminal.is_stopped else int(bool(terminal.problems))
+
+
+class Terminal:
+    """Shows what a job reports: a bar with speed and time left."""
+
+    def __init__(self, total: int) -> None:
+        self.found = 0
+        self.problems: list[str] = []
+        self.is_stopped = False
+        self._bar = tqdm(total=total, desc="targets", unit="image", disable=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def is_cancelled(self) -> bool:
+        """Never: Ctrl-C ends the program, and what is done is kept."""
+        return False
+
+    def say(self, message: str) -> None:
+        """Nothing: the bar says it."""
+
+    def start_clock(self) -> None:
+        """The bar measures from here."""
+        self._bar.reset()
+
+    def advance(self, *, found: int = 0, is_timed: bool = True) -> None:
+        """Move the bar; what needed no work does not count for the speed."""
+        self.found += found
+        # A bar that is not shown counts nothing.
+        if not is_timed and not self._bar.disable:
+            self._bar.initial += 1
+        self._bar.update()
+
+    def add_problem(self, problem: str) -> None:
+        """Keep it for the end."""
+        self.problems.append(problem)
+
+
+def _segment_elsewhere(
+    chosen: argparse.Namespace, store: Store, files: ImageFiles, project: Project
+) -> int:
+    """Hand the project's marks and options to ``python -m dinov segment``."""
+    options = project.run_options
+    for problem in missing_marks(store.categories(project.id), references_of(store, project.id)):
+        _tell(problem)
+    with tempfile.TemporaryDirectory(prefix="dinov-batch-") as folder:
+        path = Path(folder) / "references.json"
+        coco.write(references_document(store, files, project.id), path)
+        words = ["segment", "--references", str(path), "--output", str(chosen.output)]
+        words += ["--targets", *chosen.targets, "--task", options.task.value]
+        words += ["--checkpoint", chosen.checkpoint, "--device", chosen.device]
+        if options.task is Task.REFER or store.has_score_threshold(project.id):
+            words += ["--score-threshold", str(project.score_thresholds[options.task])]
+        if options.in_tiles and options.task is Task.GENERIC:
+            words += ["--tile", "auto"]
+        if chosen.restart:
+            words.append("--restart")
+        for name in ("--input-size", *_SHARED):
+            value = getattr(chosen, name.removeprefix("--").replace("-", "_"))
+            if value is not None:
+                words += [name, str(value)]
+        return dinov.cli.main(words)
+
+
+def references_document(store: Store, files: ImageFiles, project_id: str) -> dict[str, Any]:
+    """The marks of a project that are in use, as ``dinov.references`` reads them.
+
+    All marks of a category carry its id as ``track_id``: where objects matter, it is one object.
+    """
+    references = references_of(store, project_id)
+    stored = [one for _, prompts in references for one in prompts]
+    return {
+        "images": [
+            {
+                "id": image.id,
+                "file_name": files.path(image).resolve().as_posix(),
+                "width": image.width,
+                "height": image.height,
+            }
+            for image, _ in references
+        ],
+        "categories": [
+            {"id": one.id, "name": one.name, "supercategory": one.supercategory, "color": one.color}
+            | {"isthing": int(one.is_thing)}
+            for one in store.categories(project_id)
+            if any(mark.prompt.category_id == one.id for mark in stored)
+        ],
+        "annotations": [_annotation(number, mark) for number, mark in enumerate(stored, start=1)],
+    }
+
+
+def _annotation(number: int, stored: StoredPrompt) -> dict[str, Any]:
+    prompt = stored.prompt
+    row: dict[str, Any] = {
+        "id": number,
+        "image_id": stored.image_id,
+        "category_id": prompt.category_id,
+        "track_id": prompt.category_id,
+        "prompt": {
+            "type": prompt.type.value,
+            "points": list(prompt.points),
+            "width": prompt.width,
+            "positive": prompt.positive,
+        },
+    }
+    if prompt.type is PromptType.MASK and prompt.rle is not None:
+        row["segmentation"] = coco.segmentation_of(prompt.rle, "rle")
+    return row
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
