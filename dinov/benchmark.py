@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from dinov.checkpoints import load_model
+from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
 from dinov.device import (
     DEVICE_HELP,
@@ -29,7 +30,7 @@ from dinov.images import ImageTransform, read_rgb
 from dinov.masks import rasterise
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
-from dinov.options import PRECISIONS
+from dinov.options import COMPILE_HELP, PRECISIONS
 from dinov.plain import plain_model
 from dinov.predictor import Predictor
 from dinov.stages import Way, Workload, compare_stages, measure_stages
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="what the model computes in (default: float32)",
     )
+    parser.add_argument("--compile", action="store_true", help=COMPILE_HELP)
     parser.add_argument("--stages", action="store_true", help="time the model stage by stage")
     parser.add_argument(
         "--compare",
@@ -185,6 +187,8 @@ def stage_report(args: argparse.Namespace, image: Image) -> dict[str, Any]:
     work = Workload(pixels.to(device), torch.from_numpy(mask)[None].to(device), transform)
     model = model.to(device).eval()
     lower_weights(model, dtype)
+    if args.compile:
+        compile_layers(model, device)
     way = Way(model, device, dtype)
     seconds, costs = measure_stages(way, work, runs=args.runs, batch_size=args.batch_size)
     encode = seconds["backbone"] + seconds["pixel_decoder"]
@@ -192,6 +196,7 @@ def stage_report(args: argparse.Namespace, image: Image) -> dict[str, Any]:
         "variant": variant,
         "device": describe_device(device),
         "precision": args.precision,
+        "compiled": args.compile,
         "threads": torch.get_num_threads(),
         "padded_hw": list(transform.padded_hw),
         "runs": args.runs,
@@ -216,8 +221,9 @@ def stage_table(report: dict[str, Any]) -> str:
     """The stage report for people."""
     height, width = report["padded_hw"]
     faster = report.get("times_faster", {})
+    compiled = ", compiled" if report["compiled"] else ""
     lines = [
-        f"{report['variant']} on {report['device']} in {report['precision']}, "
+        f"{report['variant']} on {report['device']} in {report['precision']}{compiled}, "
         f"{report['threads']} threads, input {width}x{height}, median of {report['runs']} runs"
     ]
     for name, seconds in report["seconds"].items():
@@ -278,6 +284,7 @@ def _predictor(args: argparse.Namespace) -> Predictor:
             device=args.device,
             precision=args.precision,
             input_size=args.input_size,
+            compile=args.compile,
         )
     return Predictor(
         _model(args)[0],
@@ -286,6 +293,7 @@ def _predictor(args: argparse.Namespace) -> Predictor:
         device=args.device,
         precision=args.precision,
         input_size=args.input_size,
+        compile=args.compile,
     )
 
 

@@ -25,7 +25,7 @@ from dinov.batch import (
 )
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
-from dinov.options import PRECISIONS
+from dinov.options import COMPILE_HELP, PRECISIONS
 from dinov.references import read_references
 from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
 from dinov.targets import check_targets
@@ -248,6 +248,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the model computes in; bfloat16 is faster on recent CPUs, float16 on GPUs "
         "(default: float32)",
     )
+    parser.add_argument("--compile", action="store_true", help=COMPILE_HELP)
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,11 @@ def _run_segment(arguments: argparse.Namespace) -> int:
 
     cluster = _cluster(arguments)
     model = ModelChoice(
-        arguments.checkpoint, arguments.device, arguments.precision, arguments.input_size
+        arguments.checkpoint,
+        arguments.device,
+        arguments.precision,
+        arguments.input_size,
+        arguments.compile,
     )
     predictor = model.load()
     bank = prompts.embed(predictor)

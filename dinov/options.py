@@ -10,6 +10,12 @@ from dinov.types import SizeHW
 PRECISIONS = ("float32", "bfloat16", "float16")
 """What a model can compute in. The lower ones are faster where the hardware knows them."""
 
+COMPILE_HELP = (
+    "have torch compile the transformer layers, about a minute at the start: for GPUs and many "
+    "images; needs a C++ compiler"
+)
+"""For the help of a command's ``--compile`` option."""
+
 MAX_EXAMPLES = 16
 """A category is the mean of at most so many embeddings, as in the paper's evaluation."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dinov.checkpoints import load_model
+from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
 from dinov.device import (
     autocast,
@@ -81,6 +82,7 @@ class Predictor:
         input_size: int | None = None,
         score_threshold: float | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        compile: bool = False,  # noqa: A002 - as torch calls it
     ) -> None:
         config = VARIANTS[variant]
         self.variant = variant
@@ -96,6 +98,8 @@ class Predictor:
         self._dtype = resolve_precision(precision)
         self._model = model.to(self.device).eval()
         lower_weights(self._model, self._dtype)
+        if compile:
+            compile_layers(self._model, self.device)
         self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes * 3 // 4)
         self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes // 8)
         self._points: FeatureCache[PointProposals] = FeatureCache(cache_bytes // 8)
@@ -109,6 +113,7 @@ class Predictor:
         precision: str = "float32",
         input_size: int | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        compile: bool = False,  # noqa: A002
     ) -> Predictor:
         """Load a checkpoint by name or path; the file says which variant it is.
 
@@ -118,10 +123,13 @@ class Predictor:
             precision: one of ``options.PRECISIONS``.
             input_size: side in pixels to which images are resized; the checkpoint's own by default.
             cache_bytes: memory for features of images seen before.
+            compile: have torch compile the transformer layers, which takes about a minute when they
+                are used first; for GPUs and many images (see ``compiling``).
 
         Raises:
             CheckpointError: if the file is missing, damaged or of another architecture.
-            DeviceUnavailable: if the device does not exist here, or the precision anywhere.
+            DeviceUnavailable: if the device does not exist here, or the precision anywhere, or
+                nothing can be compiled for the device on this machine.
         """
         loaded = load_model(checkpoint)
         threshold = loaded.metadata.get("score_threshold")
@@ -135,6 +143,7 @@ class Predictor:
             input_size=int(size) if input_size is None and size else input_size,
             score_threshold=float(threshold) if threshold else None,
             cache_bytes=cache_bytes,
+            compile=compile,
         )
 
     @property

@@ -23,13 +23,15 @@ class ModelChoice:
     device: str = "auto"
     precision: str = "float32"
     input_size: int | None = None
+    compile: bool = False
 
     def load(self) -> Predictor:
         """Load it, without memory for images seen before: a batch looks at each once.
 
         Raises:
             CheckpointError: if the file is missing, damaged or of another architecture.
-            DeviceUnavailable: if the device does not exist here, or the precision anywhere.
+            DeviceUnavailable: if the device does not exist here, or the precision anywhere, or
+                nothing can be compiled for the device on this machine.
         """
         return Predictor.from_checkpoint(
             self.checkpoint,
@@ -37,6 +39,7 @@ class ModelChoice:
             precision=self.precision,
             input_size=self.input_size,
             cache_bytes=0,
+            compile=self.compile,
         )
 
 

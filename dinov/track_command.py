@@ -17,6 +17,7 @@ from dinov.arguments import at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
+from dinov.options import COMPILE_HELP
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
 from dinov.references import read_marks
@@ -109,6 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add("--input-size", type=int, metavar="N", help="side in pixels (default: the checkpoint's)")
     add("--device", default="auto", help=DEVICE_HELP)
+    add("--compile", action="store_true", help=COMPILE_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,7 +138,10 @@ def run(args: argparse.Namespace) -> int:
         _log.info(note)
 
     predictor = Predictor.from_checkpoint(
-        args.checkpoint, device=args.device, input_size=args.input_size
+        args.checkpoint,
+        device=args.device,
+        input_size=args.input_size,
+        compile=args.compile,
     )
     tracker = VideoTracker(
         predictor,

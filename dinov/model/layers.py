@@ -34,7 +34,8 @@ def in_pieces(
     """Apply a function of each token to all tokens, a piece after the other on CPUs.
 
     Wide intermediate values then never exist as a whole. With gradients nothing could be thrown
-    away early, and GPUs want few large steps: there all tokens are one piece.
+    away early, GPUs want few large steps, and compiled code is for any number of tokens: there all
+    of them are one piece.
 
     Args:
         function: of as many [B, n, ...] tensors as there are ``tokens``, to [B, n, C].
@@ -44,7 +45,8 @@ def in_pieces(
     Returns:
         [B, N, C].
     """
-    if torch.is_grad_enabled() or tokens[0].device.type != "cpu":
+    at_once_only = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if at_once_only or tokens[0].device.type != "cpu":
         return function(*tokens)
     pieces = zip(*(t.split(at_once, dim=1) for t in tokens), strict=True)
     return torch.cat([function(*piece) for piece in pieces], dim=1)

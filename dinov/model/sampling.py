@@ -98,14 +98,17 @@ def gather_and_sum(
     heads, samples = places.shape[3], places.shape[4] * places.shape[5]
     stride = value.shape[2]  # rows of the table per pixel
     table = value.float().flatten(1, 2)  # [B, N * stride, D]
-    lanes = _lanes(tuple(sizes_hw), heads, places.shape[5], stride, value.device)
+    compiling = torch.compiler.is_compiling()  # code for any number of queries, without a cache
+    at_once = places.shape[2] if compiling else QUERIES_AT_ONCE
+    make_lanes = _lanes.__wrapped__ if compiling else _lanes
+    lanes = make_lanes(tuple(sizes_hw), heads, places.shape[5], stride, value.device)
     sums, inside = [], []
     for rows, image_places, image_weights in zip(
         table, places.flatten(3).unbind(1), weights.float().flatten(2), strict=True
     ):
         for some_places, some_weights in zip(
-            image_places.split(QUERIES_AT_ONCE, dim=1),
-            image_weights.split(QUERIES_AT_ONCE),
+            image_places.split(at_once, dim=1),
+            image_weights.split(at_once),
             strict=True,
         ):
             index, factor = _corners(lanes, some_places, some_weights)
