@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,9 +15,10 @@ from tqdm import tqdm
 
 import dinov.cli
 from app.image_files import ImageFiles
+from app.marks import marks_of, references_of, require_marks
 from app.model_session import ModelSession
 from app.project import InvalidInput, Project, StoredPrompt, Task
-from app.segment_job import SegmentJob, missing_marks, references_of, require_marks
+from app.segment_job import SegmentJob
 from app.settings import Settings
 from app.store import Store
 from dinov import coco
@@ -163,7 +165,13 @@ def _segment_elsewhere(
 ) -> int:
     """Hand the project's marks and options to ``python -m dinov segment``."""
     options = project.run_options
-    for problem in missing_marks(store.categories(project.id), references_of(store, project.id)):
+    marks = marks_of(store, project.id)
+    for name in dict.fromkeys(concept.file_name for concept in marks.concepts):
+        _tell(
+            f"The examples from {name} are left out. With them: python app.py bank, and its output "
+            "to python -m dinov segment --bank."
+        )
+    for problem in replace(marks, concepts=()).missing(store.categories(project.id)):
         _tell(problem)
     with tempfile.TemporaryDirectory(prefix="dinov-batch-") as folder:
         path = Path(folder) / "references.json"

@@ -1,4 +1,4 @@
-"""The command line: python app.py [serve] | batch | export | import | users."""
+"""The command line: python app.py [serve] | batch | export | import | bank | users."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from app.banks import Banks
 from app.batch_command import add_batch, batch
 from app.exporting import export_project
 from app.formats import FORMATS
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, import_files
+from app.model_session import ModelSession
 from app.passwords import PasswordFile
 from app.project import AppError, NotFound, Project, ServerError
 from app.settings import Settings, default_data_dir
@@ -132,6 +134,27 @@ def _run_import(chosen: argparse.Namespace) -> int:
         )
     print("\n".join(report.lines))
     return 0 if report.is_lossless or chosen.allow_loss else LOSS
+
+
+def _run_bank(chosen: argparse.Namespace) -> int:
+    settings = Settings(
+        data_dir=_data_dir(chosen),
+        checkpoint=chosen.checkpoint,
+        device=chosen.device,
+        input_size=chosen.input_size,
+    )
+    with _workspace(chosen) as (workspace, store, files):
+        project = _project(workspace, chosen.project)
+        ids = {category.name: category.id for category in workspace.categories(project.id)}
+        unknown = [name for name in chosen.category or () if name not in ids]
+        if unknown:
+            raise NotFound(
+                f"“{project.name}” has no category “{unknown[0]}”, but: {', '.join(ids)}."
+            )
+        wanted = [ids[name] for name in chosen.category] if chosen.category else None
+        banks = Banks(workspace, store, files, ModelSession(settings))
+        print(banks.save(project.id, chosen.output, wanted))
+    return 0
 
 
 @contextlib.contextmanager
@@ -254,18 +277,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_run_serve)
     command.add_argument("--host", default=Settings.host, help="address to listen on")
     command.add_argument("--port", type=_port, default=Settings.port, help="0 takes a free one")
-    command.add_argument(
-        "--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file"
-    )
-    command.add_argument(
-        "--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows"
-    )
-    command.add_argument(
-        "--input-size",
-        type=_input_size,
-        default=Settings.input_size,
-        help="side in pixels to which images are resized; the checkpoint's own if not given",
-    )
+    _add_model(command)
     entrance = command.add_mutually_exclusive_group()
     entrance.add_argument(
         "--auth-file", type=Path, help="users who may log in; made by: python app.py users add"
@@ -281,6 +293,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data_dir(command)
     _add_export(commands)
     _add_import(commands)
+    _add_bank(commands)
     add_users(commands)
     return parser
 
@@ -358,6 +371,42 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     _add_allow_loss(command)
     _add_data_dir(command)
+
+
+def _add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "bank",
+        help="write the examples of a project as a prompt bank",
+        description=(
+            "Embed the examples of a project that are in use, and write them as a prompt bank for "
+            "other projects and for `python -m dinov segment --bank`."
+        ),
+    )
+    command.set_defaults(run=_run_bank)
+    command.add_argument("--project", required=True, help="name or id of the project")
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="X.safetensors", help="the bank"
+    )
+    command.add_argument(
+        "--category", action="append", metavar="NAME", help="may be repeated; all if not given"
+    )
+    _add_model(command)
+    _add_data_dir(command)
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file"
+    )
+    command.add_argument(
+        "--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows"
+    )
+    command.add_argument(
+        "--input-size",
+        type=_input_size,
+        default=Settings.input_size,
+        help="side in pixels to which images are resized; the checkpoint's own if not given",
+    )
 
 
 def _add_allow_loss(command: argparse.ArgumentParser) -> None:

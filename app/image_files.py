@@ -1,7 +1,8 @@
-"""Uploaded images on disk: upright copies that browsers can show, and their thumbnails.
+"""Uploads on disk: upright copies of images that browsers can show, thumbnails; prompt banks.
 
 <root>/<project id>/images/<sha256 of the upload>.<jpg|png|webp>
 <root>/<project id>/thumbnails/<sha256 of the upload>.jpg
+<root>/<project id>/banks/<sha256>.safetensors
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import PIL.Image
 
+from app.concepts import Concept
 from app.project import NotFound, ProjectImage
 from dinov.images import read_rgb
 
@@ -99,6 +101,29 @@ class ImageFiles:
                 _write(path, _encode(picture.convert("RGB"), ".jpg", quality=85))
         return path
 
+    def add_bank(self, project_id: str, content: bytes) -> str:
+        """Keep a prompt bank with a project, and return its sha256."""
+        digest = hashlib.sha256(content).hexdigest()
+        _write(self._path(project_id, "banks", digest, ".safetensors"), content)
+        return digest
+
+    def bank_path(self, project_id: str, concept: Concept) -> Path:
+        """Return the file of a concept.
+
+        Raises:
+            NotFound: if the file was taken away from the data folder.
+        """
+        path = self._path(project_id, "banks", concept.file_sha256, ".safetensors")
+        if not path.is_file():
+            raise NotFound(
+                f"{concept.file_name} is gone from the data folder. Load it into the project again."
+            )
+        return path
+
+    def remove_bank(self, project_id: str, sha256: str) -> None:
+        """Remove the file of concepts."""
+        self._path(project_id, "banks", sha256, ".safetensors").unlink(missing_ok=True)
+
     def remove(self, image: ProjectImage) -> None:
         """Remove the files of an image."""
         self._path(image.project_id, "images", image.sha256, image.suffix).unlink(missing_ok=True)
@@ -125,7 +150,7 @@ def display_name(file_name: str) -> str:
     stem, dot, suffix = text.rpartition(".")
     if not dot:
         return text[:_LONGEST_NAME] or "image"
-    return f"{stem[:_LONGEST_NAME] or 'image'}.{suffix[:10]}"
+    return f"{stem[:_LONGEST_NAME] or 'image'}.{suffix[:12]}"
 
 
 def _format_of(content: bytes) -> tuple[str, bool]:

@@ -153,4 +153,18 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE images ADD COLUMN review_accepted TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE categories ADD COLUMN score_threshold REAL;
     """,
+    """
+    CREATE TABLE concepts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        category_id INTEGER NOT NULL REFERENCES categories ON DELETE CASCADE,
+        file_name TEXT NOT NULL,
+        file_sha256 TEXT NOT NULL,
+        file_category_id INTEGER NOT NULL,
+        fingerprint TEXT NOT NULL,
+        positives INTEGER NOT NULL,
+        negatives INTEGER NOT NULL,
+        is_used INTEGER NOT NULL DEFAULT 1,
+        UNIQUE (category_id, file_sha256, file_category_id)
+    );
+    """,
 )

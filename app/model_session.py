@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ from app.settings import Settings
 from dinov.errors import DinovError
 from dinov.images import read_rgb
 from dinov.options import tile_side
-from dinov.types import Image, Prompt, PromptType, Referral, Segmentation
+from dinov.types import Category, Image, Prompt, PromptType, Referral, Segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,15 +180,42 @@ class ModelSession:
                 self._embeddings.popitem(last=False)
             return embeddings
 
-    def bank(self, embedded: Sequence[tuple[Prompt, Tensor]]) -> PromptBank:
-        """Group embeddings by category.
+    def bank(
+        self,
+        embedded: Sequence[tuple[Prompt, Tensor]],
+        concepts: Sequence[PromptBank] = (),
+        categories: Sequence[Category] = (),
+    ) -> PromptBank:
+        """Group embeddings by category; the examples of ``concepts`` follow.
 
         Raises:
             InvalidPrompt: if none of the prompts is positive.
         """
         from dinov.prompt_bank import PromptBank
 
-        return PromptBank.of(self.fingerprint, embedded)
+        return PromptBank.of(self.fingerprint, embedded, categories, concepts)
+
+    def read_bank(self, path: Path) -> PromptBank:
+        """Read a prompt bank that this model has made.
+
+        Raises:
+            InvalidBank: if the file is damaged or something else.
+            FingerprintMismatch: if another model or input size has made it.
+        """
+        from dinov.prompt_bank import PromptBank
+
+        bank = PromptBank.load(path)
+        bank.require(self.fingerprint)
+        return bank
+
+    @staticmethod
+    def concept(bank: PromptBank, from_id: int, to_id: int) -> PromptBank:
+        """Take one category out of a bank, under another id."""
+        positives, negatives = (
+            {to_id: groups[from_id]} if from_id in groups else {}
+            for groups in (bank.positives, bank.negatives)
+        )
+        return replace(bank, positives=positives, negatives=negatives, categories=())
 
     def segment(
         self,

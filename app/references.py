@@ -47,6 +47,7 @@ class References:
             prompts = self._store.project_prompts(project_id)
             unused = self._store.unused_prompts(project_id)
             scores = self._store.example_scores(project_id)
+            concepts = self._store.concepts(project_id)
         names = {(s.image_id, s.id): identity(images[s.image_id], s) for s in prompts}
         in_use: dict[int, list[str]] = defaultdict(list)
         for stored in prompts:
@@ -54,6 +55,9 @@ class References:
             is_used = key not in unused and images[stored.image_id].is_reference
             if is_used and stored.prompt.positive:
                 in_use[stored.prompt.category_id].append(names[key])
+        for concept in concepts:
+            if concept.is_used:
+                in_use[concept.category_id] += concept.identities
         fingerprint = self._model.fingerprint if self._model.is_loaded else None
         examples = []
         for stored in prompts:
@@ -115,6 +119,9 @@ class References:
         for example in self.examples(project_id):
             if example.counts and example.stored.prompt.positive:
                 counts[example.stored.prompt.category_id] += 1
+        for concept in self._store.concepts(project_id):
+            if concept.is_used and concept.category_id in counts:
+                counts[concept.category_id] += concept.positives
         if max(counts.values(), default=0) < 2:
             raise InvalidInput(
                 "There is nothing to compare: mark at least two examples of a category first."

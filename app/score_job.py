@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.concepts import Concept
 from app.examples import ExampleScore, identity, made_from
 from app.image_files import ImageFiles
 from app.jobs import JobControl
+from app.marks import embed_marks, marks_of, read_concepts
 from app.model_session import ModelSession
 from app.project import NotFound, ProjectImage, StoredPrompt
-from app.segment_job import embed_marks, references_of
 from app.store import Store
 from dinov.errors import InvalidImage, InvalidPrompt
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dinov.prompt_bank import PromptBank
     from dinov.types import Prompt
 
 
@@ -45,13 +47,17 @@ class ScoreJob:
         fingerprint = self.model.fingerprint
         control.say("Reading the marks …")
         images = {image.id: image for image in self.store.images(self.project_id)}
-        references = references_of(self.store, self.project_id)
-        embedded = embed_marks(self.files, self.model, references, control)
+        marks = marks_of(self.store, self.project_id)
+        embedded = embed_marks(self.files, self.model, marks.references, control)
         others: dict[int, dict[str, Tensor]] = {}
         for stored, embedding in embedded:
             if stored.prompt.positive:
                 group = others.setdefault(stored.prompt.category_id, {})
                 group[identity(images[stored.image_id], stored)] = embedding
+        for concept in marks.concepts:
+            for bank in self._read(concept, control):
+                examples = zip(concept.identities, bank.positives[concept.category_id], strict=True)
+                others.setdefault(concept.category_id, {}).update(examples)
         known = self.store.example_scores(self.project_id)
         scored = 0
         control.start_clock()
@@ -76,6 +82,9 @@ class ScoreJob:
                 control.add_problem(f"{image.file_name}: {error}")
             control.advance(is_timed=bool(wanted))
         return f"Compared {scored} examples with the others of their category."
+
+    def _read(self, concept: Concept, control: JobControl) -> list[PromptBank]:
+        return read_concepts(self.files, self.model, self.project_id, [concept], control)
 
     def _score(
         self,

@@ -7,31 +7,27 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from app.image_files import ImageFiles
 from app.jobs import Parameters
+from app.marks import Marks, Progress, embed_marks, marks_of, read_concepts
 from app.model_session import ModelSession
 from app.project import (
     SCORE_FLOOR,
     InstanceStatus,
-    InvalidInput,
-    NotFound,
     ProjectImage,
     RunOptions,
     StoredInstance,
-    StoredPrompt,
     Task,
 )
 from app.results import stored_instance
 from app.store import Store
-from dinov.errors import CheckpointError, DeviceUnavailable, InvalidImage, InvalidPrompt
+from dinov.errors import CheckpointError, DeviceUnavailable
 from dinov.masks import rle_iou
-from dinov.types import Category, Instance
+from dinov.types import Instance
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dinov.prompt_bank import PromptBank
 
 _log = logging.getLogger(__name__)
@@ -42,29 +38,6 @@ SEGMENT = "segment"
 # A proposal that repeats what the annotator has decided on is dropped. An accepted object needs no
 # second mask; after a rejected one only much the same mask is unwanted, a better one is welcome.
 _SAME_AS_DECIDED_IOU = {InstanceStatus.ACCEPTED: 0.7, InstanceStatus.REJECTED: 0.9}
-
-
-class Progress(Protocol):
-    """What the work reports to while it goes on: ``app.jobs.JobControl``, or a terminal."""
-
-    @property
-    def found(self) -> int:
-        """How many instances were found so far."""
-
-    def is_cancelled(self) -> bool:
-        """Whether to stop here. To be asked between items."""
-
-    def say(self, message: str) -> None:
-        """Show what is being done."""
-
-    def start_clock(self) -> None:
-        """Preparations are over: the time per item is measured from here."""
-
-    def advance(self, *, found: int = 0, is_timed: bool = True) -> None:
-        """One more item is done."""
-
-    def add_problem(self, problem: str) -> None:
-        """Note something that went wrong with one item; the work goes on."""
 
 
 @dataclass(frozen=True)
@@ -140,31 +113,34 @@ class SegmentJob:
     def _question(self, control: Progress) -> _Question | None:
         """Read the marks; None if the job was cancelled meanwhile."""
         floor = self._score_floor()
-        references = references_of(self.store, self.project_id)
+        marks = marks_of(self.store, self.project_id)
         control.say("Reading the marks …")
         bank = None
         while bank is None:
             fingerprint = self.model.fingerprint
-            embedded = embed_marks(self.files, self.model, references, control)
+            embedded = embed_marks(self.files, self.model, marks.references, control)
             if control.is_cancelled():
                 return None
             with self.model.held():
                 # Embeddings of one model mean nothing to another.
                 if self.model.fingerprint == fingerprint:
-                    marks = [(stored.prompt, embedding) for stored, embedding in embedded]
-                    bank, checkpoint = self.model.bank(marks), self.model.checkpoint
+                    concepts = read_concepts(
+                        self.files, self.model, self.project_id, marks.concepts, control
+                    )
+                    prompts = [(stored.prompt, embedding) for stored, embedding in embedded]
+                    bank, checkpoint = self.model.bank(prompts, concepts), self.model.checkpoint
                     sha256 = self.model.checkpoint_sha256
-        for problem in missing_marks(self.store.categories(self.project_id), references):
+        for problem in marks.missing(self.store.categories(self.project_id)):
             control.add_problem(problem)
         run_id = self.store.add_run(
             self.project_id,
             checkpoint=checkpoint,
             fingerprint=fingerprint,
-            prompt_ids=_prompt_ids(references),
+            prompt_ids=marks.ids,
             options=self.options,
             checkpoint_sha256=sha256,
         )
-        run_key = _run_key(fingerprint, self.options, floor, references)
+        run_key = _run_key(fingerprint, self.options, floor, marks)
         return _Question(bank, floor, run_id, run_key)
 
     def _score_floor(self) -> float:
@@ -254,87 +230,6 @@ class SegmentJob:
             self.store.replace_proposals(image_id, run_id, run_key, new)
 
 
-References = Sequence[tuple[ProjectImage, Sequence[StoredPrompt]]]
-"""Images with the prompts on them that are used."""
-
-
-def references_of(store: Store, project_id: str) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
-    """List the images of a project that are references, with those prompts that are in use."""
-    unused = store.unused_prompts(project_id)
-    prompts: dict[int, list[StoredPrompt]] = {}
-    for stored in store.project_prompts(project_id):
-        if (stored.image_id, stored.id) not in unused:
-            prompts.setdefault(stored.image_id, []).append(stored)
-    return [
-        (image, prompts[image.id])
-        for image in store.images(project_id)
-        if image.is_reference and image.id in prompts
-    ]
-
-
-def embed_marks(
-    files: ImageFiles, model: ModelSession, references: References, control: Progress
-) -> list[tuple[StoredPrompt, Tensor]]:
-    """Embed the prompts of all references; an image that fails is noted and the others go on.
-
-    Returns:
-        Each prompt with its embedding [C]; those reached before the job was cancelled.
-    """
-    embedded: list[tuple[StoredPrompt, Tensor]] = []
-    for image, stored_prompts in references:
-        if control.is_cancelled():
-            break
-        prompts = [stored.prompt for stored in stored_prompts]
-        try:
-            embeddings = model.embed(files.path(image), image.sha256, prompts)
-            embedded += zip(stored_prompts, embeddings, strict=True)
-        except (InvalidImage, InvalidPrompt, NotFound) as error:
-            control.add_problem(f"{image.file_name}: {error}")
-    return embedded
-
-
-def require_marks(store: Store, project_id: str) -> None:
-    """Make sure that there is something to look for.
-
-    Raises:
-        InvalidInput: if no reference has a positive prompt; the message says what to do.
-    """
-    references = references_of(store, project_id)
-    signs = {stored.prompt.positive for _, prompts in references for stored in prompts}
-    if True in signs:
-        return
-    if signs:
-        raise InvalidInput("There are only negative marks. Mark at least one object to be found.")
-    if store.project_prompts(project_id):
-        raise InvalidInput(
-            "No mark is used. Turn on 'reference' for a marked image, or one of its examples under "
-            "References."
-        )
-    raise InvalidInput(
-        "Nothing is marked yet. Choose a category, then mark an object with a point, a box or a "
-        "scribble."
-    )
-
-
-def missing_marks(
-    categories: Sequence[Category],
-    references: References,
-) -> list[str]:
-    """Say which categories cannot be looked for, for want of positive prompts."""
-    positive = _positive_ids(references)
-    return [
-        f"Category “{category.name}” was not looked for: it has no positive mark on a reference."
-        for category in categories
-        if category.id not in positive
-    ]
-
-
-def _positive_ids(references: References) -> set[int]:
-    """The categories that have a positive prompt."""
-    stored = [one for _, prompts in references for one in prompts]
-    return {one.prompt.category_id for one in stored if one.prompt.positive}
-
-
 def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:
     return any(
         other.category_id == proposal.category_id
@@ -355,28 +250,10 @@ def _one_per_category(
     return list(best.values())
 
 
-def _run_key(
-    fingerprint: str,
-    options: RunOptions,
-    floor: float,
-    references: References,
-) -> str:
+def _run_key(fingerprint: str, options: RunOptions, floor: float, marks: Marks) -> str:
     """Name everything the results of an image depend on, besides the image."""
-    marks = [(image.sha256, [repr(s.prompt) for s in prompts]) for image, prompts in references]
-    named = [fingerprint, options.task, options.in_tiles, floor, marks]
+    named = [fingerprint, options.task, options.in_tiles, floor, *marks.named]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
-
-
-def _prompt_ids(
-    references: References,
-) -> dict[int, list[str]]:
-    """Name the prompts of the categories that are looked for."""
-    ids: dict[int, list[str]] = {}
-    for _, prompts in references:
-        for stored in prompts:
-            ids.setdefault(stored.prompt.category_id, []).append(stored.id)
-    sought = _positive_ids(references)
-    return {category_id: names for category_id, names in ids.items() if category_id in sought}
 
 
 def _number(count: int, noun: str) -> str:

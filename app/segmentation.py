@@ -11,12 +11,14 @@ from pathlib import Path
 
 from app.access import acting_user
 from app.accounts import Accounts
+from app.banks import Banks
 from app.door import guarded
 from app.example import fill_example
 from app.exporting import export_project
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, Source, import_files
 from app.jobs import JobControl, JobRunner, Parameters
+from app.marks import require_marks
 from app.model_session import ModelSession, PredictorLike
 from app.passwords import PasswordFile
 from app.project import (
@@ -39,7 +41,7 @@ from app.project import (
 from app.references import References
 from app.results import results_document
 from app.review import Review
-from app.segment_job import SEGMENT, SegmentJob, require_marks
+from app.segment_job import SEGMENT, SegmentJob
 from app.settings import Settings
 from app.sharing import Sharing
 from app.store import Store
@@ -51,7 +53,7 @@ _EXAMPLE_NAME = "Example"
 class Studio(Workspace):
     """All use cases: those of the workspace, and segmentation with what comes of it.
 
-    ``references`` are those of the examples.
+    ``references`` are those of the examples, ``banks`` those of concepts in files.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Studio(Workspace):
         jobs.offer(SEGMENT, self._segment)
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)
+        self.banks = Banks(self, store, files, model)
 
     @classmethod
     def open(

@@ -41,10 +41,18 @@ class PromptBank:
         fingerprint: str,
         embedded: Iterable[tuple[Prompt, Tensor]],
         categories: Sequence[Category] = (),
+        others: Sequence[PromptBank] = (),
     ) -> PromptBank:
         """Group prompts with their embeddings [C] by category, in the given order.
 
+        Args:
+            fingerprint: of the model that made the embeddings.
+            embedded: the prompts.
+            categories: how they are called, for a bank that is to be stored.
+            others: banks whose examples follow, under the same ids.
+
         Raises:
+            FingerprintMismatch: if another bank was made with another model.
             InvalidPrompt: if none of the prompts is positive.
         """
         groups: dict[bool, dict[int, list[Tensor]]] = {True: {}, False: {}}
@@ -54,7 +62,14 @@ class PromptBank:
             {category_id: torch.stack(group) for category_id, group in groups[sign].items()}
             for sign in (True, False)
         )
-        bank = cls(fingerprint, positives, negatives, tuple(categories))
+        for other in others:
+            other.require(fingerprint)
+        bank = cls(
+            fingerprint,
+            _concatenate([positives, *(other.positives for other in others)]),
+            _concatenate([negatives, *(other.negatives for other in others)]),
+            tuple(categories),
+        )
         bank._require_positive()
         return bank
 
@@ -219,4 +234,6 @@ def _common_ids(
 
 def _concatenate(parts: Sequence[Mapping[int, Tensor]]) -> dict[int, Tensor]:
     ids = sorted({i for part in parts for i in part})
-    return {i: torch.cat([part[i] for part in parts if i in part]) for i in ids}
+    groups = {i: [part[i] for part in parts if i in part] for i in ids}
+    # What was read from a file is on the CPU, what was just embedded where the model is.
+    return {i: torch.cat([one.to(group[0].device) for one in group]) for i, group in groups.items()}

@@ -11,6 +11,8 @@ _PROJECT_OF = {
     "instance": "SELECT i.project_id FROM instances n JOIN images i ON i.id = n.image_id"
     " WHERE n.id = ?",
     "job": "SELECT project_id FROM jobs WHERE id = ?",
+    "concept": "SELECT c.project_id FROM concepts n JOIN categories c ON c.id = n.category_id"
+    " WHERE n.id = ?",
 }
 
 
@@ -35,5 +37,5 @@ class AccountRows(Database):
         self._write("DELETE FROM sessions WHERE expires_at < ?", (moment,))
 
     def project_of(self, kind: str, row_id: int | str) -> str:
-        """Return the id of the project that a project, image, category, instance or job is in."""
+        """Return the id of the project that a project, or anything in one, is in."""
         return str(self._one(_PROJECT_OF[kind], (row_id,), f"This {kind}")[0])

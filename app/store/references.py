@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.concepts import Concept
 from app.examples import ExampleScore
+from app.rows import Row
 from app.store.database import Database
 
 
@@ -52,3 +54,53 @@ class ReferenceRows(Database):
                 "INSERT OR REPLACE INTO example_scores VALUES (?, ?, ?, ?, ?)",
                 [(s.image_id, s.prompt_id, s.score, s.made_from, s.fingerprint) for s in scores],
             )
+
+    # Concepts from files
+
+    def add_concept(self, new: Concept) -> None:
+        """Add a concept to its category, unless it is there already; it gets an id of its own."""
+        self._write(
+            "INSERT OR IGNORE INTO concepts (category_id, file_name, file_sha256,"
+            " file_category_id, fingerprint, positives, negatives, is_used)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(new.category_id, new.file_name, new.file_sha256, new.file_category_id),
+                *(new.fingerprint, new.positives, new.negatives, new.is_used),
+            ),
+        )
+
+    def concepts(self, project_id: str) -> list[Concept]:
+        """List the concepts of a project in the order they were added."""
+        query = (
+            "SELECT n.* FROM concepts n JOIN categories c ON c.id = n.category_id"
+            " WHERE c.project_id = ? ORDER BY n.id"
+        )
+        return [to_concept(row) for row in self._all(query, (project_id,))]
+
+    def concept(self, concept_id: int) -> Concept:
+        """Return one concept."""
+        query = "SELECT * FROM concepts WHERE id = ?"
+        return to_concept(self._one(query, (concept_id,), "This concept"))
+
+    def set_concept_used(self, concept_id: int, is_used: bool) -> None:
+        """Switch a concept on or off."""
+        self._update("concepts", concept_id, {"is_used": is_used})
+
+    def remove_concept(self, concept_id: int) -> None:
+        """Remove a concept; its file is left."""
+        self._write("DELETE FROM concepts WHERE id = ?", (concept_id,))
+
+
+def to_concept(row: Row) -> Concept:
+    """Read a concept."""
+    return Concept(
+        id=row["id"],
+        category_id=row["category_id"],
+        file_name=row["file_name"],
+        file_sha256=row["file_sha256"],
+        file_category_id=row["file_category_id"],
+        fingerprint=row["fingerprint"],
+        positives=row["positives"],
+        negatives=row["negatives"],
+        is_used=bool(row["is_used"]),
+    )

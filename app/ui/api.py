@@ -123,4 +123,31 @@ def _result_endpoints(studio: Studio) -> list[Callable[..., Any]]:
         report = studio.export_coco(project_id, export_folder() / name)
         return FileData(path=str(report.path), orig_name=name, mime_type="application/json")
 
-    return [segment, export_coco]
+    def save_bank(project_id: str, category: str | None = None) -> FileData:
+        """Write the examples of a project, or of one category by its name, as a prompt bank.
+
+        ``load_bank`` reads it into another project, ``python -m dinov segment --bank`` without one.
+        """
+        wanted = None
+        if category is not None:
+            named = [c.id for c in studio.categories(project_id) if c.name == category]
+            if not named:
+                raise InvalidInput(f"This project has no category {category!r}.")
+            wanted = named
+        name = export_file_name(category or studio.project(project_id).name, "safetensors")
+        path = studio.banks.save(project_id, export_folder() / name, wanted)
+        return FileData(path=str(path), orig_name=name)
+
+    def load_bank(project_id: str, file: FileData) -> dict[str, int]:
+        """Add the concepts of a prompt bank to a project; return their examples by category.
+
+        It must have been made with the checkpoint and input size that are in use. Pass the file
+        with ``gradio_client.handle_file(path)``.
+        """
+        upload = FileData.model_validate(file)
+        source = uploaded_file(upload.path)
+        loaded = studio.banks.load(project_id, upload.orig_name or source.name, source)
+        names = {category.id: category.name for category in studio.categories(project_id)}
+        return {names[concept.category_id]: concept.positives for concept in loaded}
+
+    return [segment, export_coco, save_bank, load_bank]

@@ -20,6 +20,7 @@ from app.ui.login import Guard, login_routes, user_of
 from app.ui.page import Page
 from app.ui.render import APP_TITLE
 from app.ui.routes import media_routes
+from dinov.errors import DinovError
 
 MAX_UPLOAD = "256mb"
 HOUR = 3600
@@ -57,6 +58,7 @@ def build_app(studio: Studio, auth_file: Path | None = None) -> FastAPI:
     api.include_router(account.changes_route(studio))
     api.include_router(export_routes(studio))
     api.add_exception_handler(AppError, _tell_error)
+    api.add_exception_handler(DinovError, _tell_error)
     for url, folder in PARTS:
         api.mount(f"/{url}", _Versioned(directory=folder))
     gr.mount_gradio_app(

@@ -83,6 +83,18 @@ def export_routes(studio: Studio) -> APIRouter:
             "lossless": report.is_lossless,
         }
 
+    @router.post("/projects/{project_id}/banks", include_in_schema=False)
+    def bank(project_id: str, category_id: int | None = None) -> dict[str, Any]:
+        name = studio.project(project_id).name
+        chosen = None
+        if category_id is not None:
+            chosen = [category_id]
+            names = {c.id: c.name for c in studio.categories(project_id)}
+            name = names.get(category_id, name)
+        file_name = export_file_name(name, "safetensors")
+        path = studio.banks.save(project_id, export_folder() / file_name, chosen)
+        return {"url": f"gradio_api/file={quote(str(path))}", "name": file_name}
+
     return router
 
 

@@ -83,6 +83,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "references": (
         *("example_opened", "example_switched", "examples_scored"),
+        *("bank_loaded", "concept_switched", "concept_removed"),
         *("job_cancelled", "polled"),
     ),
     "categories": (

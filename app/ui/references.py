@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from app.project import InvalidInput
+from app.ui.annotate import UploadedFile
 from app.ui.page import Page, Place, Session, Updates
 from app.ui.runs import JobCancelled
+from app.ui.uploads import uploaded_file
 
 
 class ExampleSwitched(Place):
@@ -15,8 +17,31 @@ class ExampleSwitched(Place):
     is_used: bool
 
 
+class BankLoaded(Place):
+    """Prompt banks were chosen."""
+
+    files: list[UploadedFile]
+
+
+class ConceptChosen(Place):
+    """Something is asked of a concept from a file."""
+
+    concept_id: int
+
+
+class ConceptSwitched(ConceptChosen):
+    """It is to be used, or no longer."""
+
+    is_used: bool
+
+
 def bind(page: Page) -> None:
     """Connect the references panel."""
+    _bind_examples(page)
+    _bind_concepts(page)
+
+
+def _bind_examples(page: Page) -> None:
     references = page.studio.references
 
     def show(event: Place, session: Session) -> Updates:
@@ -41,3 +66,27 @@ def bind(page: Page) -> None:
     page.on(page.references.example_opened, show, Place)
     page.on(page.references.example_switched, switch, ExampleSwitched)
     page.on(page.references.examples_scored, score, Place)
+
+
+def _bind_concepts(page: Page) -> None:
+    banks = page.studio.banks
+
+    def load(event: BankLoaded, session: Session) -> Updates:
+        project_id = page.project_of(event, session)
+        for file in event.files:
+            banks.load(project_id, file.name, uploaded_file(file.path))
+        if event.project_id is None:
+            return page.open(session, project_id)
+        return page.refresh(event, session, canvas=True)
+
+    def switch(event: ConceptSwitched, session: Session) -> Updates:
+        banks.set_used(event.concept_id, event.is_used)
+        return page.refresh(event, session)
+
+    def remove(event: ConceptChosen, session: Session) -> Updates:
+        banks.remove(event.concept_id)
+        return page.refresh(event, session)
+
+    page.on(page.references.bank_loaded, load, BankLoaded, uploads=True)
+    page.on(page.references.concept_switched, switch, ConceptSwitched)
+    page.on(page.references.concept_removed, remove, ConceptChosen)

@@ -21,6 +21,7 @@ from app.project import (
     Task,
 )
 from app.ui.snapshot import Snapshot
+from dinov.types import Category
 
 APP_TITLE = "DINOv Studio"
 
@@ -84,33 +85,42 @@ def category_list(snapshot: Snapshot) -> str:
 
 
 def references(snapshot: Snapshot) -> str:
-    """Draw the examples of each category."""
-    examples = snapshot.examples
-    scored = [one for one in examples if one.is_judged and not one.is_stale]
-    positive = [one for one in examples if one.stored.prompt.positive]
-    groups = []
-    for category in snapshot.categories:
-        group = [one for one in examples if one.stored.prompt.category_id == category.id]
-        groups.append(
-            {
-                "id": category.id,
-                "name": category.name,
-                "color": category.color,
-                "count": len(group),
-                "used": sum(one.counts for one in group),
-                "examples": [_example(one) for one in group[:MOST_EXAMPLES]],
-            }
-        )
+    """Draw the examples of each category: its marks, and concepts from files."""
+    positive = [one for one in snapshot.examples if one.stored.prompt.positive]
+    groups = [_group(snapshot, category) for category in snapshot.categories]
     return _text(
         snapshot,
         categories=groups,
-        unscored=len(positive) - len(scored),
-        comparable=any(
-            sum(one.counts for one in positive if one.stored.prompt.category_id == group["id"]) > 1
-            for group in groups
-        ),
+        unscored=sum(not one.is_judged or one.is_stale for one in positive),
+        comparable=any(group["comparable"] > 1 for group in groups),
         job=asdict(snapshot.scoring) if snapshot.scoring else None,
     )
+
+
+def _group(snapshot: Snapshot, category: Category) -> dict[str, Any]:
+    group = [one for one in snapshot.examples if one.stored.prompt.category_id == category.id]
+    concepts = [(c, foreign) for c, foreign in snapshot.concepts if c.category_id == category.id]
+    from_files = [concept for concept, _ in concepts if concept.is_used]
+    return {
+        "id": category.id,
+        "name": category.name,
+        "color": category.color,
+        "count": len(group),
+        "used": sum(one.counts for one in group),
+        "comparable": sum(one.counts for one in group if one.stored.prompt.positive)
+        + sum(concept.positives for concept in from_files),
+        "examples": [_example(one) for one in group[:MOST_EXAMPLES]],
+        "concepts": [
+            {
+                "id": concept.id,
+                "file_name": concept.file_name,
+                "count": concept.positives + concept.negatives,
+                "used": concept.is_used,
+                "foreign": foreign,
+            }
+            for concept, foreign in concepts
+        ],
+    }
 
 
 def _example(example: Example) -> dict[str, Any]:
@@ -139,7 +149,8 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
     return _text(
         snapshot,
         images=len(snapshot.images),
-        marks=sum(snapshot.counts[image.id].prompts for image in references),
+        marks=sum(snapshot.counts[image.id].prompts for image in references)
+        + sum(concept.positives for concept, _ in snapshot.concepts if concept.is_used),
         targets=sum(image.is_target for image in snapshot.images),
         is_target=snapshot.image is not None and snapshot.image.is_target,
         segmented_images=sum(count.is_segmented for count in snapshot.counts.values()),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.concepts import Concept
 from app.examples import Example
 from app.project import (
     DEFAULT_SCORE_THRESHOLD,
@@ -28,6 +29,7 @@ class Snapshot:
 
     ``taken`` orders snapshots: a greater one saw at least what a smaller one saw. ``image`` is the
     one on the canvas, None if there is none; ``job`` the one that runs, or else the last that ran.
+    ``concepts`` say each whether another model has made it.
     """
 
     taken: int
@@ -39,6 +41,7 @@ class Snapshot:
     prompt_counts: Mapping[int, int] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     category_thresholds: Mapping[int, float] = field(default_factory=dict)
+    concepts: tuple[tuple[Concept, bool], ...] = ()
     results: ResultsDocument | None = None
     job: JobView | None = None
     scoring: JobView | None = None
@@ -58,6 +61,7 @@ class Snapshot:
         # First the job: if it has ended, then what it has done is there for what is read below.
         job = studio.latest_job(project.id)
         scoring = studio.references.scoring(project.id)
+        foreign = studio.banks.foreign(project.id)
         images = tuple(studio.images(project.id))
         by_id = {image.id: image for image in images}
         wanted = (image_id, project.last_image_id, images[0].id if images else None)
@@ -72,6 +76,7 @@ class Snapshot:
             prompt_counts=studio.prompt_counts(project.id),
             examples=tuple(studio.references.examples(project.id)),
             category_thresholds=studio.review.category_thresholds(project.id),
+            concepts=tuple((one, one.id in foreign) for one in studio.banks.concepts(project.id)),
             results=studio.results(image.id) if image else None,
             job=job,
             scoring=scoring,

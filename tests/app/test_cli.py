@@ -17,8 +17,10 @@ import pytest
 from pycocotools.coco import COCO
 
 from app import cli
+from app.model_session import ModelSession
 from app.project import ServerError
 from app.settings import Settings
+from dinov.prompt_bank import PromptBank
 
 
 @pytest.fixture
@@ -203,3 +205,17 @@ def test_what_is_not_there_is_said_with_what_there_is(exported, tmp_path, capsys
     assert "with the format coco" in error
     with pytest.raises(SystemExit, match="2"):
         cli.main(["export", "--project", "P", "--output", "x", "--score-threshold", "7"])
+
+
+def test_examples_leave_as_a_bank_that_the_library_reads(
+    exported, tmp_path, capsys, predictor, monkeypatch
+):
+    monkeypatch.setattr(ModelSession, "_load_from_checkpoint", lambda _: predictor)
+    path = tmp_path / "red.safetensors"
+    asked = ["bank", "--project", "Patches", "--output", path]
+    status, out, _ = run(capsys, exported, *asked, "--category", "red")
+    assert (status, out) == (0, f"{path}\n")
+    bank = PromptBank.load(path)
+    assert [category.name for category in bank.named_categories] == ["red"]
+    status, _, error = run(capsys, exported, *asked, "--category", "blue")
+    assert (status, error) == (1, "error: “Patches” has no category “blue”, but: red.\n")

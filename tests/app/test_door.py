@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -39,23 +40,26 @@ def use_cases(studio: Studio):
                 yield name, method
 
 
-def ids_of(studio: Studio, marked: Marked) -> dict[str, object]:
+def ids_of(studio: Studio, marked: Marked, bank: Path) -> dict[str, object]:
     instance = studio.results(marked.target.id)["instances"][0]["id"]
     job = studio.latest_job(marked.id)
     assert job
+    (concept,) = studio.banks.load(marked.id, "red.safetensors", bank)
     ids: dict[str, object] = {
         "project_id": marked.id,
         "image_id": marked.target.id,
         "category_id": marked.red.id,
         "instance_id": instance,
         "job_id": job.id,
+        "concept_id": concept.id,
     }
     return ids | {f"{name}s": [id_] for name, id_ in ids.items()}
 
 
-def test_every_use_case_that_names_something_is_checked(studio, users, annas):
+def test_every_use_case_that_names_something_is_checked(studio, users, annas, tmp_path):
     """Also those that will be written: whatever takes an id is refused to whom it is not open."""
-    known = ids_of(studio, annas)
+    bank = studio.banks.save(annas.id, tmp_path / "red.safetensors")
+    known = ids_of(studio, annas, bank)
     checked = set()
     for name, method in use_cases(studio):
         parameters = inspect.signature(method).parameters

@@ -82,3 +82,29 @@ def test_the_example_that_the_others_do_not_find_is_pointed_out(studio: StudioPa
     studio.mark_point(10, 10)
     expect(compare).to_be_visible()
     expect(studio.page.get_by_label("does not fit the others")).to_have_count(0)
+
+
+def test_a_concept_goes_to_another_project_as_a_file(
+    studio: StudioPage, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio.mark_point(80, 80)
+    panel = studio.page.locator("#st-references")
+    with studio.page.expect_download() as download:
+        panel.get_by_label("for other projects").first.click()
+    assert download.value.suggested_filename == "Object.safetensors"
+    path = tmp_path / "red.safetensors"
+    download.value.save_as(path)
+
+    other = studio_server.studio.create_project("Other")
+    studio_server.studio.add_images(other.id, [tmp_path / "two.png"])
+    studio.page.goto(f"{studio_server.url}?project={other.id}")
+    studio.expect_open("two.png")
+    panel.get_by_label("Files of concepts").set_input_files(path)
+    use = panel.get_by_role("checkbox", name="red.safetensors")
+    expect(use).to_be_checked()
+    studio.segment_all()
+    expect(studio.card("two.png")).to_contain_text("2 found")
+    use.uncheck()
+    expect(panel.locator(".st-concept.is-off")).to_have_count(1)
+    panel.get_by_label("Remove the examples").click()
+    expect(panel.locator(".st-concept")).to_have_count(0)

@@ -1,5 +1,6 @@
 /** The examples of each category: what the model is shown, and how well they agree. */
-import { follow, h, icon, plural, syncList, tell } from "./dom.js";
+import { follow, h, icon, iconButton, plural, syncList, tell } from "./dom.js";
+import { bankBox, conceptRow } from "./concepts.js";
 import { isActive, jobBox } from "./job_box.js";
 import { section } from "./section.js";
 
@@ -8,6 +9,7 @@ export function mount(context) {
   const state = { project_id: null, image_id: null, categories: [] };
   const place = () => ({ project_id: state.project_id, image_id: state.image_id });
   const job = jobBox(trigger, place);
+  const bank = bankBox(context, state, place);
   const parts = build(() => trigger("examples_scored", place()));
   element.replaceChildren(
     section(
@@ -18,6 +20,7 @@ export function mount(context) {
       parts.groups,
       parts.compare,
       job.element,
+      bank.element,
     ),
   );
   const acts = {
@@ -29,17 +32,23 @@ export function mount(context) {
     },
     use: ({ on_image, prompt_id }, is_used) =>
       trigger("example_switched", { ...place(), on_image, prompt_id, is_used }),
+    useConcept: ({ id: concept_id }, is_used) =>
+      trigger("concept_switched", { ...place(), concept_id, is_used }),
+    removeConcept: ({ id: concept_id }) =>
+      trigger("concept_removed", { ...place(), concept_id }),
+    save: bank.save,
   };
   follow(context, (value) => {
     Object.assign(state, value);
     const total = state.categories.reduce((sum, { count }) => sum + count, 0);
     parts.count.textContent = total ? String(total) : "";
-    parts.empty.hidden = total > 0;
+    parts.empty.hidden = state.categories.some(isShown);
+    bank.render();
     parts.compare.hidden = !state.comparable || !state.unscored || isActive(state.job);
     job.render(state.job);
     syncList(
       parts.groups,
-      state.categories.filter(({ count }) => count),
+      state.categories.filter(isShown),
       (category) => group(category, acts),
     );
   });
@@ -69,8 +78,12 @@ function build(score) {
   return { count, empty, groups, compare };
 }
 
+function isShown({ count, concepts }) {
+  return count + concepts.length > 0;
+}
+
 function group(category, acts) {
-  const { name, count, used, examples } = category;
+  const { name, count, used, examples, concepts } = category;
   const off = count - used;
   const list = h("ul", { class: "st-examples", "aria-label": `Examples of ${name}` });
   list.append(...examples.map((example) => card(example, category, acts)));
@@ -83,8 +96,12 @@ function group(category, acts) {
       h("span", { class: "st-dot", style: { "--dot": category.color } }),
       h("span", { class: "st-row-name" }, name),
       h("span", { class: "st-subtle" }, `${plural(used, "example")}${off ? `, ${off} off` : ""}`),
+      iconButton("download", `Save ${name} as a file for other projects`, () =>
+        acts.save(category),
+      ),
     ),
-    list,
+    count > 0 && list,
+    concepts.map((concept) => conceptRow(concept, category, acts)),
     count > examples.length &&
       h("p", { class: "st-hint" }, `${count - examples.length} more are not drawn here.`),
   );

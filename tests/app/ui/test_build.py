@@ -137,7 +137,10 @@ def test_every_handler_of_the_page_is_private(studio: Studio) -> None:
         for function in build_page(studio).fns.values()
         if function.api_visibility == "public"
     }
-    assert public == {"create_project", "add_image", "add_prompt", "segment", "export_coco"}
+    assert public == {
+        *("create_project", "add_image", "add_prompt", "segment", "export_coco"),
+        *("save_bank", "load_bank"),
+    }
 
 
 def test_nothing_of_the_work_is_kept_in_the_browser_or_reported(client: TestClient) -> None:
