@@ -47,6 +47,7 @@ def test_exactly_the_promised_endpoints_are_public_and_described(client: Client)
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert set(endpoints["named_endpoints"]) == {
         "/create_project", "/add_image", "/add_prompt", "/segment", "/export_coco",
+            "/save_bank", "/load_bank",
     }  # fmt: skip
     assert not endpoints["unnamed_endpoints"]
     for endpoint in endpoints["named_endpoints"].values():
