@@ -36,7 +36,7 @@ class Banks:
         return self._store.concepts(project_id)
 
     def foreign(self, project_id: str) -> set[int]:
-        """Return the ids of concepts that another model has made, once it is known which is in use."""
+        """Return the ids of concepts that another model made, once a model is in use."""
         if not self._model.is_loaded:
             return set()
         concepts, fingerprint = self._store.concepts(project_id), self._model.fingerprint
