@@ -1,9 +1,11 @@
 """Segment many small images, kill the program half-way, go on: memory, speed, and what was redone.
 
-    python tests/batch_at_scale.py --images 20000 --folder /tmp/many
+    python -m tests.batch_at_scale --images 20000 --folder /tmp/many --unbroken
+    python -m tests.batch_at_scale --images 2000 --folder /tmp/many --cluster-workers 1 2
 
 Uses a small model of random weights, because what is measured is the batch and not the model.
-Prints one line of JSON. Linux only: memory is read from /proc.
+With ``--cluster-workers`` the same batch is done in one process and on Ray with so many workers.
+Prints JSON. Linux only: memory is read from /proc.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +36,27 @@ SIDE = 48
 
 @dataclass(frozen=True)
 class Watched:
-    """One run of the program: its end, its seconds, and (targets done, resident MB) over time."""
+    """One run of the program: its end, and what was seen of it over time.
+
+    ``memory`` is (targets done, resident MB), ``clock`` (seconds, targets done).
+    """
 
     status: int
     seconds: float
     memory: list[tuple[int, float]]
+    clock: list[tuple[float, int]]
+
+    @property
+    def start_seconds(self) -> float:
+        """Until the first target was done."""
+        return next((seconds for seconds, done in self.clock if done), self.seconds)
+
+    @property
+    def images_per_second(self) -> float:
+        """From then on."""
+        started, first = next(((s, done) for s, done in self.clock if done), (0.0, 0))
+        ended, last = self.clock[-1]
+        return (last - first) / max(ended - started, 1e-9)
 
 
 def build(folder: Path, images: int) -> None:
@@ -60,31 +79,42 @@ def build(folder: Path, images: int) -> None:
     save_model(build_model(VARIANTS["tiny"]), folder / "tiny.safetensors", {})
 
 
-def command(folder: Path, output: str) -> list[str]:
+def command(folder: Path, output: str, checkpoint: str = "") -> list[str]:
     """The program over all photos; one instance on each."""
+    model = ["--checkpoint", checkpoint or "tiny.safetensors", "--device", "cpu"]
+    model += [] if checkpoint else ["--input-size", "32"]
     words = ["segment", "--references", "ref.json", "--targets", "photos", "--output", output]
-    words += ["--checkpoint", "tiny.safetensors", "--input-size", "32", "--device", "cpu"]
-    words += ["--score-threshold", "0", "--max-instances", "1"]
+    words += [*model, "--score-threshold", "0", "--max-instances", "1"]
     return [sys.executable, "-m", "dinov", *words]
 
 
-def watch(folder: Path, output: str, kill_after: int | None = None) -> Watched:
+def watch(
+    folder: Path,
+    output: str,
+    kill_after: int | None = None,
+    *,
+    checkpoint: str = "",
+    more: Sequence[str] = (),
+) -> Watched:
     """Run the program, and kill it once so many targets are done."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [*command(folder, output, checkpoint), *more]
     started = time.monotonic()
     with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            command(folder, output), cwd=folder, env=environment, stdout=log, stderr=log
-        )
+        process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
         memory: list[tuple[int, float]] = []
+        clock: list[tuple[float, int]] = []
         while process.poll() is None:
             done = lines_done(folder, output)
             if megabytes := resident_megabytes(process.pid):
                 memory.append((done, megabytes))
+            # At the end the shards are merged and gone.
+            if done >= (clock[-1][1] if clock else 0):
+                clock.append((time.monotonic() - started, done))
             if kill_after is not None and done >= kill_after:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.05 if kill_after is not None else 0.2)
-    return Watched(process.returncode, time.monotonic() - started, memory)
+    return Watched(process.returncode, time.monotonic() - started, memory, clock)
 
 
 def lines_done(folder: Path, output: str) -> int:
@@ -139,15 +169,44 @@ def measure(folder: Path, images: int, *, unbroken: bool) -> dict[str, Any]:
     return result
 
 
+def compare(folder: Path, images: int, workers: Sequence[int], checkpoint: str) -> dict[str, Any]:
+    """Do the batch in one process, then on Ray with each number of workers."""
+    build(folder, images)
+    runs: dict[str, Sequence[str]] = {"one process": ()}
+    for number in workers:
+        runs[f"ray, {number}"] = ("--cluster", "ray", "--cluster-workers", str(number))
+    found: dict[str, Any] = {}
+    for name, more in runs.items():
+        file = folder / f"{name}.json"
+        file.unlink(missing_ok=True)
+        run = watch(folder, file.name, checkpoint=checkpoint, more=more)
+        found[name] = {
+            "status": run.status,
+            "start_seconds": round(run.start_seconds, 1),
+            "images_per_second": round(run.images_per_second, 1),
+            "seconds": round(run.seconds, 1),
+            "same_file": file.read_bytes() == (folder / "one process.json").read_bytes(),
+        }
+    return found
+
+
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--unbroken", action="store_true")
+    parser.add_argument("--cluster-workers", type=int, nargs="+", default=[])
+    parser.add_argument(
+        "--checkpoint", default="", help="of the comparison; random weights if none"
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    result = measure(arguments.folder, arguments.images, unbroken=arguments.unbroken)
+    folder, images = arguments.folder, arguments.images
+    if arguments.cluster_workers:
+        result = compare(folder, images, arguments.cluster_workers, arguments.checkpoint)
+    else:
+        result = measure(folder, images, unbroken=arguments.unbroken)
     sys.stdout.write(json.dumps(result) + "\n")
 
 
