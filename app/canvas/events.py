@@ -8,7 +8,7 @@ corner of the first pixel.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -166,6 +166,7 @@ def load_document(
     active_category_id: int | None,
     results_url: str | None,
     score_threshold: float,
+    category_thresholds: Mapping[int, float],
     read_only: bool = False,
 ) -> str:
     """The canvas value that shows an image with its prompts and results.
@@ -179,6 +180,7 @@ def load_document(
         active_category_id: the category of the next prompt; None means the first.
         results_url: where the page gets the results document; None before the first run.
         score_threshold: instances below it are hidden, accepted ones never are.
+        category_thresholds: those of categories that have their own, by id.
         read_only: prompts and instances can be looked at but not changed.
     """
     return _json(
@@ -197,6 +199,7 @@ def load_document(
             "active_category_id": active_category_id,
             "results_url": results_url,
             "score_threshold": score_threshold,
+            "category_thresholds": category_thresholds,
             "read_only": read_only,
         }
     )
@@ -209,6 +212,7 @@ def update_document(
     active_category_id: int | None = None,
     results_url: str | None = None,
     score_threshold: float | None = None,
+    category_thresholds: Mapping[int, float] | None = None,
 ) -> str:
     """The canvas value that changes what is given and leaves image, prompts and zoom alone.
 
@@ -220,6 +224,7 @@ def update_document(
         "active_category_id": active_category_id,
         "results_url": results_url,
         "score_threshold": score_threshold,
+        "category_thresholds": category_thresholds,
     }
     given = {key: value for key, value in changes.items() if value is not None}
     return _json({"kind": "update", "image_id": image_id, **given})

@@ -29,6 +29,12 @@ class CategoryRecolored(CategoryChosen):
     color: str
 
 
+class CategoryThresholdChanged(CategoryChosen):
+    """The lowest score that counts was chosen; None for the project's."""
+
+    score_threshold: float | None
+
+
 def bind(page: Page) -> None:
     """Connect the list of categories."""
     studio = page.studio
@@ -48,6 +54,10 @@ def bind(page: Page) -> None:
         studio.recolor_category(event.category_id, event.color)
         return page.refresh(event, session, canvas=True)
 
+    def change_threshold(event: CategoryThresholdChanged, session: Session) -> Updates:
+        studio.review.set_category_threshold(event.category_id, event.score_threshold)
+        return page.refresh(event, session, canvas=True)
+
     def remove(event: CategoryChosen, session: Session) -> Updates:
         studio.remove_category(event.category_id)
         return page.open(session, event.project_id, event.image_id)
@@ -55,4 +65,5 @@ def bind(page: Page) -> None:
     page.on(page.categories.category_added, add, CategoryAdded)
     page.on(page.categories.category_renamed, rename, CategoryRenamed)
     page.on(page.categories.category_recolored, recolor, CategoryRecolored)
+    page.on(page.categories.category_threshold_changed, change_threshold, CategoryThresholdChanged)
     page.on(page.categories.category_removed, remove, CategoryChosen)

@@ -88,6 +88,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "categories": (
         *("category_added", "category_renamed", "category_recolored", "category_removed"),
+        "category_threshold_changed",
     ),
     "instances": ("instance_removed", "instance_restored"),
     "exchange": ("files_imported",),

@@ -81,7 +81,12 @@ def category_list(snapshot: Snapshot) -> str:
         }
         for category in snapshot.categories
     ]
-    return _text(snapshot, categories=categories)
+    return _text(
+        snapshot,
+        categories=categories,
+        score_threshold=snapshot.score_threshold,
+        shown_task=snapshot.shown_task,
+    )
 
 
 def references(snapshot: Snapshot) -> str:
@@ -157,9 +162,14 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         run_options=asdict(snapshot.run_options),
         shown_task=snapshot.shown_task,
         score_threshold=snapshot.score_threshold,
+        category_thresholds=snapshot.applied_thresholds,
         score_floor=SCORE_FLOOR if snapshot.shown_task is Task.GENERIC else 0,
         scores=[
-            {"score": instance["score"], "accepted": instance["status"] == "accepted"}
+            {
+                "score": instance["score"],
+                "status": instance["status"],
+                "category_id": instance["category_id"],
+            }
             for instance in snapshot.results["instances"]
         ]
         if snapshot.results and snapshot.results_url
@@ -209,6 +219,7 @@ def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
         objects=[{"id": id_, "name": categories[id_].name} for id_ in sought if id_ in categories],
         restorable=restorable,
         score_threshold=snapshot.score_threshold,
+        category_thresholds=snapshot.applied_thresholds,
     )
 
 
@@ -243,6 +254,7 @@ def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPr
         active_category_id=None,
         results_url=snapshot.results_url,
         score_threshold=snapshot.score_threshold,
+        category_thresholds=snapshot.applied_thresholds,
     )
 
 
@@ -253,6 +265,7 @@ def canvas_update(snapshot: Snapshot, image_id: int) -> str:
         categories=snapshot.categories,
         results_url=snapshot.results_url,
         score_threshold=snapshot.score_threshold,
+        category_thresholds=snapshot.applied_thresholds,
     )
 
 

@@ -105,6 +105,11 @@ class Snapshot:
         return self.project.score_thresholds[self.shown_task]
 
     @property
+    def applied_thresholds(self) -> Mapping[int, float]:
+        """The score thresholds of single categories, for results that they are meant for."""
+        return self.category_thresholds if self.shown_task is Task.GENERIC else {}
+
+    @property
     def image_id(self) -> int | None:
         """The id of the image on the canvas."""
         return self.image.id if self.image else None

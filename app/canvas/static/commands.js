@@ -241,6 +241,19 @@ export class Commands {
     this.surface.say(this.settings.overlay ? "Found objects shown" : "Found objects hidden");
   }
 
+  outline() {
+    this.settings.set({ outline: !this.settings.outline });
+  }
+
+  pattern() {
+    this.settings.set({ pattern: !this.settings.pattern });
+  }
+
+  colors() {
+    const colorBy = this.settings.colorBy === "instance" ? "category" : "instance";
+    this.settings.set({ colorBy });
+  }
+
   labels() {
     this.settings.set({ labels: !this.settings.labels });
   }

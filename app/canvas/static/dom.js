@@ -21,6 +21,13 @@ export function make(tag, attributes = {}, ...children) {
 
 // 20 x 20, drawn with the text colour.
 const ICONS = {
+  outline: ["M4 6.5C6 2.5 14 3.5 16 8s-3 9-7.5 8.5S2.5 9.5 4 6.5"],
+  hatch: ["M4 4h12v12h-12z", "M4 10l6-6M4 16L16 4M10 16l6-6"],
+  palette: [
+    "M10 3.5c4 0 6.5 2.5 6.5 5.5 0 2-1.5 2.5-3 2.5h-1.5c-1.5 0-1 1.5-.8 2.5.3 1.5-.5 2.5-1.7 2.5"
+      + "-3.5 0-6-2.8-6-6.5s2.5-6.5 6.5-6.5",
+    "M7 8h.01M10 6.5h.01M13 8h.01",
+  ],
   select: ["M5 3l10.5 6.6-4.6 1-2.6 4.2z"],
   point: [
     "M10 2.5v4M10 13.5v4M2.5 10h4M13.5 10h4",

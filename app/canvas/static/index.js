@@ -2,11 +2,13 @@
  * The canvas and the page around it: documents come in, saves and events go out.
  *
  * Other parts of the page speak to it by events on `document`, without a detour over the server:
- * dinov:threshold {score_threshold}, dinov:highlight and dinov:select {instance_id},
+ * dinov:threshold {score_threshold}, dinov:category-threshold {category_id, score_threshold},
+ * dinov:hidden {category_ids}, dinov:highlight and dinov:select {instance_id},
  * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
  * dinov:reference {instance_id}. It says dinov:hover {instance_id}, dinov:category itself, and for
  * keys that mean something to other parts of the page dinov:page {does}.
  */
+import { FoundBar } from "./found_bar.js";
 import { Commands } from "./commands.js";
 import { make, showKeys } from "./dom.js";
 import { Keymap } from "./keymap.js";
@@ -16,7 +18,7 @@ import { Saver } from "./saver.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 import { Surface } from "./surface.js";
-import { CategoryMenu, FoundBar, Toolbar, ZoomBar } from "./toolbar.js";
+import { CategoryMenu, Toolbar, ZoomBar } from "./toolbar.js";
 
 /** What a screen reader says of the stage. */
 function stageLabel(keymap) {
@@ -120,6 +122,11 @@ class Canvas {
     this.on(document, "dinov:threshold", ({ detail }) =>
       store.setThreshold(detail.score_threshold),
     );
+    this.on(document, "dinov:category-threshold", ({ detail }) =>
+      store.setCategoryThreshold(detail.category_id, detail.score_threshold),
+    );
+    this.on(document, "dinov:hidden", ({ detail }) => settings.set({ hidden: detail.category_ids }));
+    tell("dinov:hidden-asked", null);
     this.on(document, "dinov:highlight", ({ detail }) => store.highlight(detail.instance_id));
     this.on(document, "dinov:select", ({ detail }) => this.selectInstance(detail.instance_id));
     this.on(document, "dinov:mark", ({ detail }) => {

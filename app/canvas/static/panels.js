@@ -134,7 +134,7 @@ export class Notices {
   }
 
   noteText() {
-    const { results, resultsState, store, settings, keymap, left, shown } = this.surface;
+    const { results, resultsState, settings, keymap, left, shown } = this.surface;
     if (resultsState === "failed") return "The found objects could not be loaded";
     if (!results || resultsState === "none") return "";
     if (left.length === 0)
@@ -143,7 +143,7 @@ export class Notices {
     if (shown.length > 0) return "";
     const them =
       left.length === 1 ? "The one object found is" : `All ${left.length} objects found are`;
-    return `${them} below the score ${store.scoreThreshold.toFixed(2)}. Lower it to see more.`;
+    return `${them} below the score threshold. Lower it to see more.`;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Painting of the image, of the instances found, and of the marks, each on a canvas of its own. */
 import { colorOf, faded, inkOn } from "./color.js";
+import { hatching, isVisible, lookOf } from "./look.js";
 import { passes, pathsOf } from "./results.js";
 import { anchorOf, cornersOf, handlesOf, hasRoom } from "./shapes.js";
 import { verticesOf } from "./vertices.js";
@@ -41,13 +42,13 @@ export function leftInstances(results, store) {
 
 /** @returns {object[]} those of them that pass the score threshold. */
 export function shownInstances(results, store) {
-  return leftInstances(results, store).filter((found) => passes(found, store.scoreThreshold));
+  return leftInstances(results, store).filter((found) => passes(found, store.thresholdOf(found.categoryId)));
 }
 
 /** Paint the instances, the highlighted and the selected one above the others. */
-export function paintResults(context, results, store, view, { opacity, labels }) {
+export function paintResults(context, results, store, view, settings) {
   const perMaskPixel = (view.scale * store.image.width) / results.width;
-  const shown = shownInstances(results, store);
+  const shown = shownInstances(results, store).filter((found) => isVisible(found, settings));
   const emphasis = ({ id }) =>
     id === store.selectedInstanceId ? 2 : id === store.highlightedInstanceId ? 1 : 0;
   context.save();
@@ -56,21 +57,30 @@ export function paintResults(context, results, store, view, { opacity, labels })
   context.lineJoin = "round";
   for (const level of [0, 1, 2]) {
     for (const found of shown.filter((one) => emphasis(one) === level)) {
-      const color = colorOf(store.category(found.categoryId));
+      const { color, hatch } = lookOf(found, store, settings);
       const paths = pathsOf(found, results.height);
       const path = perMaskPixel < PIXEL_SCALE ? paths.smooth : paths.exact;
-      paintInstance(context, path, color, { opacity, level, pixel: 1 / perMaskPixel });
+      paintInstance(context, path, color, { ...settings, hatch, level, pixel: 1 / perMaskPixel });
     }
   }
   context.restore();
   for (const found of shown) {
-    if (labels || emphasis(found)) paintLabel(context, found, results, store, view);
+    if (settings.labels || emphasis(found)) {
+      paintLabel(context, found, results, store, view, lookOf(found, store, settings).color);
+    }
   }
 }
 
-function paintInstance(context, path, color, { opacity, level, pixel }) {
-  context.fillStyle = faded(color, Math.min(1, opacity + 0.2 * level));
-  context.fill(path, "evenodd");
+function paintInstance(context, path, color, { opacity, outline, hatch, level, pixel }) {
+  const filled = (outline ? 0 : opacity) + 0.2 * level;
+  if (filled) {
+    context.fillStyle = faded(color, Math.min(1, filled));
+    context.fill(path, "evenodd");
+  }
+  if (hatch !== null) {
+    context.fillStyle = hatching(context, hatch, color, pixel);
+    context.fill(path, "evenodd");
+  }
   // A dark or white casing keeps the outline visible on any photo.
   context.strokeStyle = level ? "rgba(255, 255, 255, 0.95)" : "rgba(0, 0, 0, 0.35)";
   context.lineWidth = (level ? 5 : 3) * pixel;
@@ -80,14 +90,14 @@ function paintInstance(context, path, color, { opacity, level, pixel }) {
   context.stroke(path);
 }
 
-function paintLabel(context, found, results, store, view) {
+function paintLabel(context, found, results, store, view, color) {
   const category = store.category(found.categoryId);
   const text = `${category?.name ?? "unknown"} ${found.score.toFixed(2)}${found.accepted ? " ✓" : ""}`;
   const { x, y } = toStage(view, {
     x: (found.box.x0 * store.image.width) / results.width,
     y: (found.box.y0 * store.image.height) / results.height,
   });
-  paintTag(context, text, x, y, colorOf(category));
+  paintTag(context, text, x, y, color);
 }
 
 function paintTag(context, text, x, y, color) {

@@ -1,7 +1,7 @@
 /** How this person likes to work: the tool in hand and what is shown. Remembered by the browser. */
 
 const KEY = "prompt-canvas";
-const REMEMBERED = ["tool", "overlay", "labels", "opacity"];
+const REMEMBERED = ["tool", "overlay", "labels", "opacity", "outline", "pattern", "colorBy"];
 /** Of the longer side of the image, the width of a stroke until one is chosen. */
 const USUAL_SHARE = { scribble: 1 / 100, mask: 1 / 30 };
 const DEFAULTS = {
@@ -12,6 +12,10 @@ const DEFAULTS = {
   overlay: true,
   labels: false,
   opacity: 0.4,
+  outline: false,
+  pattern: false,
+  colorBy: "category",
+  hidden: [],
 };
 
 export class Settings {

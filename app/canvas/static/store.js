@@ -22,6 +22,7 @@ export class Store {
     this.categories = [];
     this.activeCategoryId = null;
     this.scoreThreshold = 0;
+    this.categoryThresholds = {};
     this.resultsUrl = null;
     this.reset(EMPTY);
     this.emit("clear");
@@ -96,10 +97,17 @@ export class Store {
     this.emit("update");
   }
 
-  apply({ categories, active_category_id: active, score_threshold: threshold, results_url: url }) {
+  apply({
+    categories,
+    active_category_id: active,
+    score_threshold: threshold,
+    category_thresholds: thresholds,
+    results_url: url,
+  }) {
     if (categories !== undefined) this.categories = categories;
     if (active) this.activeCategoryId = active;
     if (threshold !== undefined) this.scoreThreshold = threshold;
+    if (thresholds !== undefined) this.categoryThresholds = thresholds;
     if (url !== undefined) this.resultsUrl = url;
     if (!this.activeCategory) this.activeCategoryId = this.categories[0]?.id ?? null;
   }
@@ -181,6 +189,18 @@ export class Store {
   setThreshold(value) {
     this.scoreThreshold = value;
     this.emit("update");
+  }
+
+  /** Choose the threshold of one category; null for that of all. */
+  setCategoryThreshold(categoryId, value) {
+    const { [categoryId]: _, ...others } = this.categoryThresholds;
+    this.categoryThresholds = value === null ? others : { ...others, [categoryId]: value };
+    this.emit("update");
+  }
+
+  /** The score below which proposals of a category are hidden. */
+  thresholdOf(categoryId) {
+    return this.categoryThresholds[categoryId] ?? this.scoreThreshold;
   }
 
   /** Choose the category of the next prompt. */

@@ -20,6 +20,7 @@ import { boxOf, contains } from "./rle.js";
 import { cornerCount } from "./shapes.js";
 import { instanceAt, ResultsLoader } from "./results.js";
 import { colorOf } from "./color.js";
+import { isVisible } from "./look.js";
 import { constrained, fitted, panned, toImage } from "./view.js";
 
 const LAYERS = ["photo", "found", "marks"];
@@ -195,7 +196,8 @@ export class Surface {
 
   instanceUnder(at) {
     if (!this.results || !this.settings.overlay) return null;
-    return instanceAt(this.results, this.shown, at, this.image);
+    const visible = this.shown.filter((found) => isVisible(found, this.settings));
+    return instanceAt(this.results, visible, at, this.image);
   }
 
   /** The decoded mask of a mask prompt. */

@@ -225,48 +225,7 @@ export class ZoomBar {
   }
 }
 
-/** How the found objects are shown, floating at the upper right. */
-export class FoundBar {
-  constructor(surface, commands) {
-    this.surface = surface;
-    this.count = make("span", { class: "pc-count" });
-    this.eye = iconButton("eye", "Show found objects", "overlay", () => commands.overlay());
-    this.labels = iconButton("tag", "Labels on all found objects", "labels", () => commands.labels());
-    const onInput = (event) => surface.settings.set({ opacity: Number(event.target.value) });
-    const range = {
-      type: "range",
-      min: "0",
-      max: "0.9",
-      step: "0.05",
-      "aria-label": "Opacity of found objects",
-    };
-    this.opacity = make("input", { ...range, title: "Opacity of found objects", oninput: onInput });
-    this.element = make("div", {
-      class: "pc-float pc-found",
-      role: "group",
-      "aria-label": "Found objects",
-    });
-    this.element.append(this.count, this.eye, this.labels, this.opacity);
-  }
-
-  update() {
-    const { settings, results, resultsState } = this.surface;
-    this.element.hidden = resultsState === "none" || !results?.instances.length;
-    if (this.element.hidden) return;
-    const { left, shown } = this.surface;
-    this.count.textContent =
-      shown.length === left.length
-        ? `${left.length} found`
-        : `${shown.length} of ${left.length} found`;
-    press(this.eye, settings.overlay);
-    setIcon(this.eye, settings.overlay ? "eye" : "eyeOff");
-    press(this.labels, settings.labels);
-    this.labels.disabled = this.opacity.disabled = !settings.overlay;
-    this.opacity.value = settings.opacity;
-  }
-}
-
-function press(button, pressed) {
+export function press(button, pressed) {
   button.setAttribute("aria-pressed", String(pressed));
 }
 

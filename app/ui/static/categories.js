@@ -11,11 +11,19 @@ import {
   syncList,
   tell,
 } from "./dom.js";
+import { keep, recall } from "./remembered.js";
 import { section } from "./section.js";
+import { thresholdEditor } from "./threshold_editor.js";
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { project_id: null, image_id: null, categories: [], active: null };
+  const state = {
+    project_id: null,
+    image_id: null,
+    categories: [],
+    active: null,
+    hidden: recall("hidden", []),
+  };
   const list = h("ul", { class: "st-rows", "aria-label": "Categories" });
   const field = h("input", {
     type: "text",
@@ -25,6 +33,9 @@ export function mount(context) {
     maxlength: "100",
     spellcheck: "false",
   });
+  const editor = thresholdEditor((category_id, score_threshold) =>
+    trigger("category_threshold_changed", { ...place(), category_id, score_threshold }),
+  );
   const form = h(
     "form",
     {
@@ -45,9 +56,21 @@ export function mount(context) {
     ),
   );
   element.replaceChildren(
-    section("categories", "Categories", {}, list, form),
+    section("categories", "Categories", {}, list, editor.element, form),
   );
 
+  const tellHidden = () => tell("hidden", { category_ids: state.hidden });
+  /** Hide or show a category on the image; alone, all others are hidden. */
+  const hide = (id, alone) => {
+    const others = state.categories.map((category) => category.id).filter((other) => other !== id);
+    const isAlone = others.every((other) => state.hidden.includes(other));
+    if (alone) state.hidden = isAlone && !state.hidden.includes(id) ? [] : others;
+    else if (state.hidden.includes(id)) state.hidden = state.hidden.filter((one) => one !== id);
+    else state.hidden = [...state.hidden, id];
+    keep("hidden", state.hidden);
+    tellHidden();
+    render();
+  };
   const place = () => ({ project_id: state.project_id, image_id: state.image_id });
   const render = () =>
     syncList(
@@ -56,8 +79,9 @@ export function mount(context) {
         ...category,
         key: index < 9 ? index + 1 : null,
         active: category.id === state.active,
+        hidden: state.hidden.includes(category.id),
       })),
-      (category) => row(category, place, trigger, activate),
+      (category) => row(category, place, trigger, { activate, hide, edit: editor.open }),
     );
   const activate = (id) => {
     state.active = id;
@@ -65,6 +89,8 @@ export function mount(context) {
     tell("category", { category_id: id });
   };
 
+  hear(element, "hidden-asked", tellHidden);
+  hear(element, "threshold", editor.follow);
   hear(element, "category", ({ category_id }) => {
     if (category_id === state.active) return;
     state.active = category_id;
@@ -76,6 +102,8 @@ export function mount(context) {
     );
     const grew = value.project_id === state.project_id && state.categories.length > 0 && fresh;
     Object.assign(state, value);
+    editor.show(state);
+    tellHidden();
     if (grew) activate(fresh.id);
     else if (!value.categories.some((category) => category.id === state.active))
       activate(value.categories[0]?.id ?? null);
@@ -83,7 +111,7 @@ export function mount(context) {
   });
 }
 
-function row(category, place, trigger, activate) {
+function row(category, place, trigger, { activate, hide, edit }) {
   const name = h("span", { class: "st-row-name" }, category.name);
   const rename = () =>
     editInPlace(name, {
@@ -113,7 +141,9 @@ function row(category, place, trigger, activate) {
   };
   return h(
     "li",
-    { class: `st-row ${category.active ? "is-active" : ""}` },
+    {
+      class: `st-row ${category.active ? "is-active" : ""} ${category.hidden ? "is-out" : ""}`,
+    },
     color,
     h(
       "button",
@@ -132,11 +162,33 @@ function row(category, place, trigger, activate) {
       h(
         "span",
         { class: "st-subtle" },
-        category.prompts ? plural(category.prompts, "mark") : "no marks yet",
+        [
+          category.score_threshold === null ? null : `≥ ${category.score_threshold.toFixed(2)}`,
+          category.prompts ? plural(category.prompts, "mark") : "no marks yet",
+        ]
+          .filter(Boolean)
+          .join(" · "),
       ),
     ),
     category.key && h("kbd", { "aria-hidden": "true" }, String(category.key)),
+    iconButton("sliders", `Score threshold of ${category.name}`, () => edit(category.id)),
     iconButton("pencil", "Rename", rename),
     iconButton("trash", "Delete the category", remove),
+    eye(category, hide),
+  );
+}
+
+/** Whether found objects of the category are drawn; pressed with Alt, only those. */
+function eye({ id, name, hidden }, hide) {
+  return iconButton(
+    hidden ? "eyeOff" : "eye",
+    `Show ${name} on the image`,
+    (event) => hide(id, event.altKey),
+    {
+      class: "st-icon-button st-eye",
+      title: `${hidden ? "Show" : "Hide"} ${name} on the image (Alt: only this one)`,
+      "aria-pressed": String(!hidden),
+      "data-focus": "eye",
+    },
   );
 }

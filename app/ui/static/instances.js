@@ -1,6 +1,7 @@
 /** What was found on the current image, best first; also the way to each instance without a pointer. */
 import { follow, h, hear, iconButton, syncList, tell } from "./dom.js";
 import { section } from "./section.js";
+import { isShown, withThreshold } from "./thresholds.js";
 
 export function mount(context) {
   const { element, trigger } = context;
@@ -22,9 +23,7 @@ export function mount(context) {
     light(list, state);
   };
   const render = () => {
-    const rows = (state.instances ?? []).filter(
-      ({ status, score }) => status === "accepted" || score >= state.score_threshold,
-    );
+    const rows = (state.instances ?? []).filter((instance) => isShown(instance, state));
     parts.count.textContent = state.instances === null ? "" : String(rows.length);
     parts.note.textContent = explain(state, rows);
     parts.note.hidden = !parts.note.textContent;
@@ -35,6 +34,10 @@ export function mount(context) {
 
   hear(element, "threshold", ({ score_threshold }) => {
     state.score_threshold = score_threshold;
+    render();
+  });
+  hear(element, "category-threshold", (change) => {
+    state.category_thresholds = withThreshold(state.category_thresholds, change);
     render();
   });
   hear(element, "hover", ({ instance_id }) => {

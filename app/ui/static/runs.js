@@ -1,7 +1,8 @@
 /** Segment, watch it work, choose the score threshold, take the result away. */
-import { follow, h, icon, plural, tell } from "./dom.js";
+import { follow, h, hear, icon, plural, tell } from "./dom.js";
 import { buildRunOptions, renderRunOptions } from "./run_options.js";
 import { section } from "./section.js";
+import { isShown, withThreshold } from "./thresholds.js";
 
 const POLL_MS = 400;
 
@@ -40,6 +41,10 @@ export function mount(context) {
     if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
   }, POLL_MS);
   // Another window may have changed the project meanwhile.
+  hear(element, "category-threshold", (change) => {
+    state.category_thresholds = withThreshold(state.category_thresholds, change);
+    renderThreshold(parts, state);
+  });
   document.addEventListener("visibilitychange", () => {
     if (element.isConnected && !document.hidden && state.project_id)
       trigger("polled", place(state));
@@ -288,9 +293,7 @@ function renderThreshold({ slider, number, meaning, counts, advice, download }, 
     `${(100 * (slider.value - slider.min)) / (slider.max - slider.min)}%`,
   );
   number.textContent = state.score_threshold.toFixed(2);
-  const shown =
-    state.scores?.filter(({ accepted, score }) => accepted || score >= state.score_threshold)
-      .length ?? 0;
+  const shown = state.scores?.filter((instance) => isShown(instance, state)).length ?? 0;
   counts.textContent =
     state.scores === null || state.scores === undefined ? "" : tally(shown, state.scores.length);
   if (download.hasAttribute("href")) download.href = downloadUrl(state);
