@@ -62,6 +62,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "active_category_id": None,
         "results_url": None,
         "score_threshold": 0.5,
+        "category_thresholds": {},
     }
     return dict(json.loads(load_document(**{**fields, **changes})))
 
@@ -152,6 +153,7 @@ def test_names_cannot_look_like_markup() -> None:
         active_category_id=None,
         results_url=None,
         score_threshold=0.5,
+        category_thresholds={},
     )
     assert "<" not in text
     assert json.loads(text)["name"] == IMAGE.file_name
@@ -163,6 +165,7 @@ def test_an_update_names_only_what_changes() -> None:
         "kind": "update",
         "image_id": 7,
         "score_threshold": 0.0,
+        "category_thresholds": {},
     }
     assert json.loads(update_document(image_id=7, categories=[]))["categories"] == []
 

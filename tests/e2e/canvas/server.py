@@ -126,6 +126,7 @@ class CanvasServer:
             active_category_id=None,
             results_url=f"results/{image_id}" if image_id in self.results else None,
             score_threshold=0.5,
+            category_thresholds={},
         )
 
     def _save(self, event: PromptsEvent) -> int:
