@@ -165,7 +165,6 @@ def test_an_update_names_only_what_changes() -> None:
         "kind": "update",
         "image_id": 7,
         "score_threshold": 0.0,
-        "category_thresholds": {},
     }
     assert json.loads(update_document(image_id=7, categories=[]))["categories"] == []
 
