@@ -11,6 +11,7 @@ from app.image_files import ImageFiles
 from app.model_session import ModelSession
 from app.project import InvalidInput, NotFound, ProjectImage, StoredPrompt
 from app.store import Store
+from dinov.corrections import corrected
 from dinov.errors import FingerprintMismatch, InvalidBank, InvalidImage, InvalidPrompt
 from dinov.types import Category
 
@@ -143,7 +144,8 @@ def embed_marks(
     """Embed the prompts of all references; an image that fails is noted and the others go on.
 
     Returns:
-        Each prompt with its embedding [C]; those reached before the job was cancelled.
+        Each prompt with its embedding [C]; those reached before the job was cancelled. Negative
+        ones that correct others have none.
     """
     embedded: list[tuple[StoredPrompt, Tensor]] = []
     for image, stored_prompts in references:
@@ -151,8 +153,10 @@ def embed_marks(
             break
         prompts = [stored.prompt for stored in stored_prompts]
         try:
-            embeddings = model.embed(files.path(image), image.sha256, prompts)
-            embedded += zip(stored_prompts, embeddings, strict=True)
+            meant = corrected(prompts, (image.height, image.width))
+            used = [(s, p) for s, p in zip(stored_prompts, meant, strict=True) if p is not None]
+            embeddings = model.embed(files.path(image), image.sha256, [p for _, p in used])
+            embedded += zip((stored for stored, _ in used), embeddings, strict=True)
         except (InvalidImage, InvalidPrompt, NotFound) as error:
             control.add_problem(f"{image.file_name}: {error}")
     return embedded

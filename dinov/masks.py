@@ -105,6 +105,19 @@ def unite_rles(rles: Sequence[Rle]) -> Rle:
     return Rle(size=list(rles[0]["size"]), counts=merged["counts"].decode())
 
 
+def intersect_rles(rles: Sequence[Rle]) -> Rle:
+    """Everything that lies in all of some masks of one size."""
+    merged = coco_mask.merge([_as_coco(rle) for rle in rles], intersect=True)
+    return Rle(size=list(rles[0]["size"]), counts=merged["counts"].decode())
+
+
+def subtract_rles(rle: Rle, others: Sequence[Rle]) -> Rle:
+    """What lies in a mask and in none of some others of its size."""
+    if not others:
+        return rle
+    return encode_rle(decode_rle(rle) & ~decode_rle(unite_rles(others)))
+
+
 def crop_mask(rle: Rle, box: tuple[int, int, int, int]) -> Mask:
     """The part of a mask in rows ``top`` to ``bottom`` and columns ``left`` to ``right``.
 

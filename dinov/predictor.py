@@ -14,6 +14,7 @@ from torch import Tensor
 from dinov.checkpoints import load_model
 from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
+from dinov.corrections import corrected
 from dinov.device import (
     autocast,
     describe_device,
@@ -171,6 +172,8 @@ class Predictor:
     ) -> PromptBank:
         """Turn the prompts of all references into embeddings, grouped by category.
 
+        Negative prompts on positive ones of their category correct these (see ``corrections``).
+
         Args:
             references: read one after the other; each is let go once it is embedded.
             categories: how they are called, for a bank that is to be stored.
@@ -178,15 +181,10 @@ class Predictor:
         Raises:
             InvalidPrompt: if a prompt is outside its image, has no area, or there is none at all.
         """
-        embedded = [
-            pair
-            for reference in references
-            for pair in zip(
-                reference.prompts,
-                self.embed_prompts(reference.image, reference.prompts),
-                strict=True,
-            )
-        ]
+        embedded: list[tuple[Prompt, Tensor]] = []
+        for image, prompts in ((one.image, one.prompts) for one in references):
+            meant = [p for p in corrected(prompts, image.shape[:2]) if p is not None]
+            embedded += zip(meant, self.embed_prompts(image, meant), strict=True)
         return PromptBank.of(self.fingerprint, embedded, categories)
 
     @torch.inference_mode()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dinov.corrections import corrected
 from dinov.masks import decode_rle, instance_of, rasterise
 from dinov.predictor import Predictor
 from dinov.prompt_bank import PromptBank
@@ -166,8 +167,9 @@ class VideoTracker:
             InvalidPrompt: if a prompt is outside the image or has no area.
         """
         memories = dict(state.memories)
-        embeddings = self._predictor.embed_prompts(image, prompts) if prompts else ()
-        for prompt, embedding in zip(prompts, embeddings, strict=True):
+        meant = [prompt for prompt in corrected(prompts, image.shape[:2]) if prompt is not None]
+        embeddings = self._predictor.embed_prompts(image, meant) if meant else ()
+        for prompt, embedding in zip(meant, embeddings, strict=True):
             memory = memories.get(prompt.category_id, Memory())
             memories[prompt.category_id] = memory.with_mark(embedding, positive=prompt.positive)
         return TrackerState(memories)

@@ -75,6 +75,7 @@ LAYERS = (
     ("dinov.ledger", "dinov.panoptic", "dinov.track_files"),
     ("dinov.coco", "dinov.references", "dinov.segment_arguments"),
     ("dinov.frames", "dinov.targets", "dinov.urls"),
+    ("dinov.corrections",),
     ("dinov.images", "dinov.masks", "dinov.overlaps"),
     ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
     ("dinov.arguments", "dinov.files", "dinov.options", "dinov.upstream"),

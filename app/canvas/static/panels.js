@@ -224,7 +224,7 @@ const HINTS = {
   point: "Click on an object",
   box: "Drag a box around an object",
   scribble: "Scribble over an object",
-  mask: "Paint over an object; the right button erases",
+  mask: "Paint over an object; the right button or the eraser takes away",
   polygon: "Click corner after corner around an object; click the first again to close",
 };
 

@@ -65,7 +65,10 @@ export class Toolbar {
   widthSlider() {
     const onInput = (event) => this.commands.setStrokeWidth(Number(event.target.value));
     const title = "Width of the stroke in image pixels";
-    const input = make("input", { type: "range", min: "1", step: "1", title, oninput: onInput });
+    const input = make("input", {
+      ...{ type: "range", min: "1", step: "1" },
+      ...{ title, "aria-label": title, oninput: onInput },
+    });
     const value = make("output", {});
     const label = make("label", { class: "pc-width" }, make("span", {}, "Width"), input, value);
     return { label, input, value };
