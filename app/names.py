@@ -50,13 +50,12 @@ def checked_color(color: str) -> str:
     return color.lower()
 
 
-def drawn_type(name: PromptType | str) -> PromptType:
-    """Return the type of a prompt that is given by its points.
+def prompt_type(name: PromptType | str) -> PromptType:
+    """Return the type of a prompt by its name.
 
     Raises:
         InvalidInput: if there is no such type.
     """
-    drawn = [type_.value for type_ in PromptType if type_ is not PromptType.MASK]
-    if name not in drawn:
-        raise InvalidInput(f"“{name}” is no prompt type. Use one of: {', '.join(drawn)}.")
+    if name not in list(PromptType):
+        raise InvalidInput(f"“{name}” is no prompt type. Use one of: {', '.join(PromptType)}.")
     return PromptType(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.access import acting_user, is_open_to
 from app.image_files import ImageFiles, display_name
-from app.names import LONGEST_NAME, checked_color, clean_name, drawn_type, free_category
+from app.names import LONGEST_NAME, checked_color, clean_name, free_category, prompt_type
 from app.project import (
     IMPORTED,
     PALETTE,
@@ -28,7 +28,7 @@ from app.results import stored_instance
 from app.store import Store
 from dinov.errors import InvalidImage
 from dinov.masks import rasterise
-from dinov.types import Category, Instance, Prompt, PromptType
+from dinov.types import Category, Instance, Prompt, PromptType, Rle
 
 
 def open_data_folder(data_dir: Path) -> tuple[Store, ImageFiles]:
@@ -293,6 +293,7 @@ class Workspace:
         points: Sequence[float],
         positive: bool = True,
         width: float | None = None,
+        rle: Rle | None = None,
     ) -> str:
         """Add one prompt to an image.
 
@@ -300,10 +301,11 @@ class Workspace:
             project_id: the project.
             image_id: one of its images.
             category: the id of a category or its name; an unknown name makes a new category.
-            type: "point", "box", "scribble" or "polygon".
+            type: "point", "box", "scribble", "polygon" or "mask".
             points: flat [x0, y0, x1, y1, ...] in pixels of the upright image.
             positive: false for an example of what is not meant.
             width: of a scribble, in pixels.
+            rle: of a mask prompt, in place of points.
 
         Returns:
             The id of the prompt.
@@ -317,9 +319,8 @@ class Workspace:
             if image.project_id != project_id:
                 raise InvalidInput(f"Image {image_id} belongs to another project.")
             category_id = self._category_id(project_id, category)
-            prompt = Prompt(
-                category_id, drawn_type(type), tuple(map(float, points)), width, None, positive
-            )
+            places = tuple(map(float, points))
+            prompt = Prompt(category_id, prompt_type(type), places, width, rle, positive)
             rasterise(prompt, (image.height, image.width))
             stored = StoredPrompt(str(uuid.uuid4()), image_id, prompt)
             self._replace_prompts(

@@ -17,8 +17,9 @@ from app.project import AppError, InvalidInput, Task
 from app.segmentation import Studio
 from app.ui.exports import export_file_name, export_folder
 from app.ui.uploads import uploaded_file
+from dinov.coco import rle_of_segmentation
 from dinov.errors import DinovError
-from dinov.types import PromptType
+from dinov.types import Rle, SizeHW
 
 R = TypeVar("R")
 
@@ -79,22 +80,30 @@ def _project_endpoints(studio: Studio) -> list[Callable[..., Any]]:
         type: str,  # noqa: A002 - the published name of the argument
         points: list[float],
         positive: bool = True,
+        width: float | None = None,
+        segmentation: dict[str, Any] | list[list[float]] | None = None,
     ) -> str:
         """Mark an object on an image and return the id of the prompt.
 
-        ``category`` is a name; an unknown one is created. ``type`` is point, box, scribble or
-        polygon; ``points`` is [x0, y0, x1, y1, ...] in pixels of the upright image: one point, two
-        corners of a box, the path of a scribble or the vertices of a polygon. ``positive`` false
-        marks what is not meant.
+        ``category`` is a name; an unknown one is created. ``type`` is point, box, scribble, polygon
+        or mask; ``points`` is [x0, y0, x1, y1, ...] in pixels of the upright image: one point, two
+        corners of a box, the path of a scribble or the vertices of a polygon, and empty for a mask.
+        ``positive`` false marks what is not meant; on a positive mark of its category it is cut out
+        of that. ``width`` is that of a scribble in pixels. ``segmentation`` is the mask as in
+        COCO, run lengths {"size": [height, width], "counts": ...} or polygons.
         """
-        drawn = [kind.value for kind in PromptType if kind is not PromptType.MASK]
-        if type not in drawn:
-            raise InvalidInput(f"Unknown prompt type {type!r}. Use one of: {', '.join(drawn)}.")
-        return studio.add_prompt(
-            project_id, image_id, category, PromptType(type), points, positive=positive
-        )
+        image = studio.image(image_id)
+        rle = None if segmentation is None else _mask(segmentation, (image.height, image.width))
+        return studio.add_prompt(project_id, image_id, category, type, points, positive, width, rle)
 
     return [create_project, add_image, add_prompt]
+
+
+def _mask(segmentation: Any, size_hw: SizeHW) -> Rle:
+    try:
+        return rle_of_segmentation(segmentation, size_hw)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
 
 
 def _result_endpoints(studio: Studio) -> list[Callable[..., Any]]:

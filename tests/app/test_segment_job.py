@@ -174,3 +174,17 @@ def test_a_long_job_does_not_undo_what_was_segmented_meanwhile(marked, predictor
     assert {one["category_id"] for one in studio.results(marked.target.id)["instances"]} == {
         category.id for category in studio.categories(marked.id)
     }
+
+
+def test_a_negative_mark_on_a_positive_one_is_cut_out_of_it(studio):
+    project = studio.create_project()
+    picture = as_bytes(draw(patches=[(0, 0, 20, 20, RED), (20, 0, 40, 20, BLUE)]))
+    image = studio.add_images(project.id, [("both.png", picture)]).added[0]
+    box = studio.add_prompt(project.id, image.id, "red", "box", [0, 0, 40, 20])
+    cut = studio.add_prompt(project.id, image.id, "red", "box", [21, 0, 40, 20], positive=False)
+    studio.add_prompt(project.id, image.id, "red", "box", [20, 0, 21, 20], positive=False)
+    assert studio.segment_now(project.id) == {image.id: 1}
+    (found,) = studio.results(image.id)["instances"]
+    assert found["bbox"][:3] == [0, 0, 20], "the mean of both colours is neither"
+    (run,) = studio._store.runs(project.id)
+    assert {box, cut} <= set(next(iter(run.prompt_ids.values()))), "both have led to it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -86,25 +88,32 @@ def test_a_positive_that_is_covered_altogether_is_refused() -> None:
         corrected([box(0, 0, 20, 20), unwanted(0, 0, 20, 20)], SIZE)
 
 
-@pytest.mark.parametrize("seed", range(25))
-def test_signs_never_share_a_pixel_and_nothing_is_added(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    prompts = []
-    for x, y, width, height in rng.integers(1, 20, (rng.integers(2, 7), 4)).tolist():
-        category_id, positive = int(rng.integers(1, 3)), bool(rng.integers(2))
-        corners = (x, y, x + width, y + height)
-        prompts.append(box(*corners, category_id=category_id, positive=positive))
-    try:
-        meant = corrected(prompts, SIZE)
-    except InvalidPrompt as error:
-        assert "cover all" in str(error)
-        return
-    for prompt, now in zip(prompts, meant, strict=True):
-        assert now is not None or not prompt.positive
-        if now is not None:
-            assert not (mask_of(now) & ~mask_of(prompt)).any()
-    left = [p for p in meant if p is not None]
-    for a in left:
-        for b in left:
-            if a.category_id == b.category_id and a.positive and not b.positive:
+def random_prompts(rng: np.random.Generator) -> list[Prompt]:
+    return [
+        box(
+            *(x, y, x + width, y + height),
+            category_id=int(rng.integers(1, 3)),
+            positive=bool(rng.integers(2)),
+        )
+        for x, y, width, height in rng.integers(1, 20, (rng.integers(2, 7), 4)).tolist()
+    ]
+
+
+def test_signs_never_share_a_pixel_and_nothing_is_added() -> None:
+    rng = np.random.default_rng(0)
+    resolved = 0
+    for _ in range(100):
+        prompts = random_prompts(rng)
+        try:
+            meant = corrected(prompts, SIZE)
+        except InvalidPrompt:  # now and then one is covered altogether
+            continue
+        resolved += 1
+        for prompt, now in zip(prompts, meant, strict=True):
+            assert now is not None or not prompt.positive
+            if now is not None:
+                assert not (mask_of(now) & ~mask_of(prompt)).any()
+        for a, b in combinations([p for p in meant if p is not None], 2):
+            if a.category_id == b.category_id and a.positive != b.positive:
                 assert not (mask_of(a) & mask_of(b)).any()
+    assert resolved > 50

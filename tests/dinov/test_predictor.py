@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
-from dinov.masks import rle_iou
+from dinov.masks import encode_rle, rasterise, rle_iou
 from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
@@ -262,3 +262,18 @@ def test_a_gpu_finds_the_same() -> None:
         for predictor in (make_predictor(), make_predictor(device="cuda"))
     )
     assert [i.category_id for i in on_gpu.instances] == [i.category_id for i in on_cpu.instances]
+
+
+def test_a_negative_on_a_positive_prompt_is_cut_out_of_it() -> None:
+    predictor = make_predictor()
+    hole = Prompt(1, PromptType.BOX, (20.0, 20.0, 40.0, 40.0), positive=False)
+    mask = rasterise(BOX, (96, 128))
+    mask[20:40, 20:40] = False
+    painted = Prompt(1, PromptType.MASK, rle=encode_rle(mask))
+    whole, cut, expected = (
+        predictor.embed_references([Reference(photo(0, 96, 128), prompts)])
+        for prompts in ([BOX], [BOX, hole], [painted])
+    )
+    assert not cut.negatives
+    assert torch.equal(cut.positives[1], expected.positives[1])
+    assert not torch.allclose(cut.positives[1], whole.positives[1])

@@ -9,6 +9,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from pycocotools.coco import COCO
 
+from dinov.masks import rle_area
 from tests.e2e.pictures import THREE_RED, TWO_RED_ONE_BLUE, draw
 from tests.e2e.serving import StudioServer
 
@@ -41,6 +42,27 @@ def test_a_script_marks_segments_and_exports(client: Client, tmp_path: Path) -> 
     coco = COCO(path)
     assert len(coco.getAnnIds()) == 5
     assert {image["file_name"] for image in coco.dataset["images"]} == {"three.png", "two.png"}
+
+
+def test_a_script_marks_by_mask_and_cuts_out_what_is_not_meant(
+    client: Client, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    project_id = client.predict("Masks", api_name="/create_project")
+    photo = handle_file(draw(tmp_path / "two.png", TWO_RED_ONE_BLUE))
+    image_id = client.predict(project_id, photo, api_name="/add_image")
+    mask = [[50.0, 50.0, 110.0, 50.0, 110.0, 110.0, 50.0, 110.0]]
+    mark = (project_id, image_id, "red")
+    client.predict(*mark, "mask", [], True, None, mask, api_name="/add_prompt")
+    client.predict(*mark, "scribble", [52, 60, 52, 100], False, 3, api_name="/add_prompt")
+    positive, negative = (one.prompt for one in studio_server.studio.prompts(image_id)[1])
+    assert rle_area(positive.rle) == 3600
+    assert (negative.width, negative.positive) == (3, False)
+    assert client.predict(project_id, [image_id], 0.3, api_name="/segment")
+    small = {"size": [9, 9], "counts": [81]}
+    with pytest.raises(AppError, match="has the size"):
+        client.predict(*mark, "mask", [], True, None, small, api_name="/add_prompt")
+    with pytest.raises(AppError, match="needs a run-length"):
+        client.predict(*mark, "mask", [], api_name="/add_prompt")
 
 
 def test_exactly_the_promised_endpoints_are_public_and_described(client: Client) -> None:

@@ -1,0 +1,75 @@
+"""What must not be found is not found, in both tasks, on a real photo with the real checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dinov.images import read_rgb
+from dinov.masks import rle_iou
+from dinov.predictor import Predictor
+from dinov.prompt_bank import PromptBank
+from dinov.types import Image, Instance, Prompt, PromptType, Reference, Rle
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+
+
+class Photo:
+    """A dog and a handbag lie on a bed; each is taken for the other at low scores."""
+
+    def __init__(self, folder: Path, predictor: Predictor) -> None:
+        document = json.loads((folder / "val.json").read_text())
+        names = {c["id"]: c["name"] for c in document["categories"]}
+        self.image: Image = read_rgb(folder / "images/000000022192.jpg")
+        self.objects: dict[str, Rle] = {
+            names[one["category_id"]]: one["segmentation"]
+            for one in document["annotations"]
+            if one["image_id"] == 22192 and names[one["category_id"]] in ("dog", "handbag")
+        }
+        self.predictor = predictor
+
+    def bank(self, wanted: str, *unwanted: str) -> PromptBank:
+        marks = [
+            Prompt(1, PromptType.MASK, rle=self.objects[name], positive=name == wanted)
+            for name in (wanted, *unwanted)
+        ]
+        return self.predictor.embed_references([Reference(self.image, marks)])
+
+    def has(self, found: tuple[Instance, ...], name: str) -> bool:
+        return any(rle_iou(one.rle, self.objects[name]) > 0.6 for one in found)
+
+
+@pytest.fixture(scope="module")
+def on_a_bed(shared_dir: Path, lite_checkpoint: Path) -> Photo:
+    predictor = Predictor.from_checkpoint(str(lite_checkpoint), device="cpu")
+    return Photo(shared_dir / "data/coco_mini", predictor)
+
+
+@pytest.mark.parametrize(("wanted", "unwanted"), [("dog", "handbag"), ("handbag", "dog")])
+def test_generic_drops_what_fits_the_negative_better(
+    on_a_bed: Photo, wanted: str, unwanted: str
+) -> None:
+    def segment(bank: PromptBank) -> tuple[Instance, ...]:
+        return on_a_bed.predictor.segment(on_a_bed.image, bank, score_threshold=0.15).instances
+
+    before, after = segment(on_a_bed.bank(wanted)), segment(on_a_bed.bank(wanted, unwanted))
+    assert on_a_bed.has(before, wanted)
+    assert on_a_bed.has(before, unwanted)
+    assert on_a_bed.has(after, wanted)
+    assert not on_a_bed.has(after, unwanted)
+
+
+@pytest.mark.parametrize(("wanted", "unwanted"), [("dog", "handbag"), ("handbag", "dog")])
+def test_refer_has_no_candidate_that_fits_the_negative_better(
+    on_a_bed: Photo, wanted: str, unwanted: str
+) -> None:
+    def candidates(bank: PromptBank) -> tuple[Instance, ...]:
+        return on_a_bed.predictor.refer(on_a_bed.image, bank, max_candidates=200).candidates[1]
+
+    before = candidates(on_a_bed.bank(wanted))
+    after = candidates(on_a_bed.bank(wanted, unwanted))
+    assert on_a_bed.has(before, unwanted)
+    assert not on_a_bed.has(after, unwanted)
+    assert after[0].rle == before[0].rle, "the object itself is still the best"
