@@ -14,6 +14,7 @@ from app.formats import FORMATS, Format, coco
 from app.formats.dataset import Dataset, prepare
 from app.image_files import ImageFiles
 from app.project import (
+    DRAWN,
     IMPORTED,
     ExportReport,
     InvalidInput,
@@ -117,7 +118,11 @@ def project_dataset(
     options = [run.options for run in runs.values() if run.options]
     tasks = [task for task in Task if task in {chosen.task for chosen in options}]
     ordered = sorted(
-        {(run.checkpoint, run.fingerprint) for run in runs.values() if run.checkpoint != IMPORTED}
+        {
+            (run.checkpoint, run.fingerprint)
+            for run in runs.values()
+            if run.checkpoint not in (IMPORTED, DRAWN)
+        }
     )
     digests = [run.checkpoint_sha256 for run in runs.values() if run.checkpoint_sha256]
     info: dict[str, Scalar] = {
@@ -153,15 +158,23 @@ def _by_task(score_threshold: float | Mapping[Task, float] | None) -> Mapping[Ta
 
 
 def _annotation(instance: StoredInstance, run: Run) -> CocoAnnotation:
-    origin = "source" if run.checkpoint == IMPORTED else "model"
-    task = {"task": run.options.task.value} if run.options else {}
+    attributes: dict[str, Scalar] = {
+        "status": instance.status.value,
+        "origin": instance.origin.value,
+    }
+    if run.checkpoint != DRAWN:
+        attributes["source" if run.checkpoint == IMPORTED else "model"] = run.fingerprint
+    if run.options:
+        attributes["task"] = run.options.task.value
+    if instance.z_order:
+        attributes["z_order"] = instance.z_order
     return CocoAnnotation(
         id=instance.id,
         image_id=instance.image_id,
         category_id=instance.category_id,
         rle=instance.rle,
         score=round(instance.score, 6),
-        attributes={"status": instance.status.value, origin: run.fingerprint, **task},
+        attributes=attributes,
     )
 
 

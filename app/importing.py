@@ -265,7 +265,7 @@ def _add_annotations(
         ]
         for image_id, annotations in grouped.items()
     }
-    return workspace.add_annotations(project_id, origin, instances)
+    return workspace.editing.add_annotations(project_id, origin, instances)
 
 
 def _add_prompts(

@@ -167,4 +167,25 @@ MIGRATIONS: tuple[str, ...] = (
         UNIQUE (category_id, file_sha256, file_category_id)
     );
     """,
+    # How instances came about, and one history of each image's prompts and instances.
+    """
+    ALTER TABLE instances ADD COLUMN origin TEXT NOT NULL DEFAULT 'found';
+    ALTER TABLE instances ADD COLUMN z_order INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE instances ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+    UPDATE instances SET origin = 'imported'
+        WHERE run_id IN (SELECT id FROM runs WHERE checkpoint = 'imported');
+    CREATE TABLE edits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        image_id INTEGER NOT NULL REFERENCES images ON DELETE CASCADE,
+        created_at TEXT NOT NULL,
+        title TEXT NOT NULL,
+        merge_key TEXT,
+        bulk_id TEXT,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        is_undone INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX edits_by_image ON edits (image_id, id);
+    CREATE INDEX edits_by_bulk ON edits (bulk_id);
+    """,
 )

@@ -5,6 +5,7 @@
     ├── InvalidInput     what was asked for makes no sense yet; the message says what to do
     ├── InvalidData      files of another program that cannot be read as what they are said to be
     ├── StaleRevision    prompts were changed elsewhere since they were loaded
+    ├── StaleEdit        an instance, or the step to take back, was changed elsewhere meanwhile
     └── ServerError      the server cannot start, for example because the port is taken
 
 Ids of images, categories and instances are integers from 1 and are never used again, so that they
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from dinov.types import BoxXYXY, Prompt, Rle
 
@@ -26,6 +27,9 @@ DEFAULT_SCORE_THRESHOLD = 0.5
 
 IMPORTED = "imported"
 """Stands for the checkpoint of runs that are no runs: instances that were read from a file."""
+
+DRAWN = "drawn"
+"""The same for instances that were drawn by hand."""
 
 SCORE_FLOOR = 0.05
 """Generic proposals below this score are not kept; the score slider starts here."""
@@ -95,6 +99,10 @@ class StaleRevision(AppError):
         self.current_rev = current_rev
 
 
+class StaleEdit(AppError):
+    """What an edit, an undo or a redo is about was changed elsewhere meanwhile."""
+
+
 class ServerError(AppError):
     """The server cannot start."""
 
@@ -126,6 +134,15 @@ class ReviewStatus(StrEnum):
     PROPOSED = "proposed"
     REVIEWED = "reviewed"
     EMPTY = "empty"
+
+
+class Origin(StrEnum):
+    """How the mask and category of an instance came about, at the latest."""
+
+    FOUND = "found"
+    IMPORTED = "imported"
+    DRAWN = "drawn"
+    EDITED = "edited"
 
 
 class JobState(StrEnum):
@@ -219,7 +236,9 @@ class StoredPrompt:
 class StoredInstance:
     """An instance found by run ``run_id``, at the original size of its image.
 
-    ``display_counts`` is the same mask at the display size, where that is smaller.
+    ``display_counts`` is the same mask at the display size, where that is smaller. Where masks lie
+    over each other, the one with the higher ``z_order`` is on top, among equals the smaller one.
+    ``rev`` grows with every change of the instance.
     """
 
     id: int
@@ -232,6 +251,9 @@ class StoredInstance:
     area: int
     score: float
     status: InstanceStatus
+    origin: Origin = Origin.FOUND
+    z_order: int = 0
+    rev: int = 0
 
 
 @dataclass(frozen=True)
@@ -410,33 +432,3 @@ class StatusView:
     loaded: bool
     message: str
     hint: str
-
-
-class ResultInstance(TypedDict):
-    """One instance in a results document. ``bbox`` is [x, y, w, h] in original-image pixels."""
-
-    id: int
-    category_id: int
-    score: float
-    bbox: list[float]
-    area: int
-    counts: str
-    status: str
-
-
-class ResultsDocument(TypedDict):
-    """The results of one image as the canvas reads them.
-
-    ``size`` is the [h, w] of the masks: the image's, or smaller where the image is very large.
-    ``run_id`` is None for an image that was never segmented, ``task`` also after an import.
-    ``sought`` are the ids of the categories that were looked for. Rejected instances are left out.
-    """
-
-    schema: int
-    image_id: int
-    run_id: int | None
-    task: Task | None
-    sought: list[int]
-    rev: int
-    size: list[int]
-    instances: list[ResultInstance]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypedDict
+
 import cv2
 import numpy as np
 
@@ -9,13 +12,45 @@ from app.project import (
     DISPLAY_LONGEST_SIDE,
     InstanceStatus,
     ProjectImage,
-    ResultInstance,
-    ResultsDocument,
     StoredInstance,
+    Task,
 )
 from app.store import Store
-from dinov.masks import decode_rle, encode_rle
+from dinov.masks import decode_rle, encode_rle, rle_area, rle_box_xyxy
 from dinov.types import Instance, Rle, SizeHW
+
+
+class ResultInstance(TypedDict):
+    """One instance in a results document. ``bbox`` is [x, y, w, h] in original-image pixels."""
+
+    id: int
+    rev: int
+    category_id: int
+    score: float
+    bbox: list[float]
+    area: int
+    counts: str
+    status: str
+    origin: str
+    z_order: int
+
+
+class ResultsDocument(TypedDict):
+    """The results of one image as the canvas reads them.
+
+    ``size`` is the [h, w] of the masks: the image's, or smaller where the image is very large.
+    ``run_id`` is None for an image that was never segmented, ``task`` also after an import.
+    ``sought`` are the ids of the categories that were looked for.
+    """
+
+    schema: int
+    image_id: int
+    run_id: int | None
+    task: Task | None
+    sought: list[int]
+    rev: int
+    size: list[int]
+    instances: list[ResultInstance]
 
 
 def display_size_hw(size_hw: SizeHW) -> SizeHW:
@@ -59,8 +94,19 @@ def stored_instance(
     )
 
 
+def with_mask(instance: StoredInstance, rle: Rle) -> StoredInstance:
+    """Give an instance another mask, and all that follows from it."""
+    return replace(
+        instance,
+        rle=rle,
+        display_counts=display_counts(rle),
+        box_xyxy=rle_box_xyxy(rle),
+        area=rle_area(rle),
+    )
+
+
 def results_document(store: Store, image: ProjectImage) -> ResultsDocument:
-    """Put together the results of an image for the canvas; rejected instances are left out."""
+    """Put together the results of an image for the canvas."""
     run_id = store.latest_run(image.id)[0]
     run = None if run_id is None else store.run(run_id)
     return ResultsDocument(
@@ -71,22 +117,22 @@ def results_document(store: Store, image: ProjectImage) -> ResultsDocument:
         sought=list(run.prompt_ids) if run else [],
         rev=image.results_rev,
         size=list(display_size_hw((image.height, image.width))),
-        instances=[
-            _result_instance(instance)
-            for instance in store.instances(image.id)
-            if instance.status is not InstanceStatus.REJECTED
-        ],
+        instances=[result_instance(instance) for instance in store.instances(image.id)],
     )
 
 
-def _result_instance(instance: StoredInstance) -> ResultInstance:
+def result_instance(instance: StoredInstance) -> ResultInstance:
+    """Put together what the canvas reads of one instance."""
     left, top, right, bottom = instance.box_xyxy
     return ResultInstance(
         id=instance.id,
+        rev=instance.rev,
         category_id=instance.category_id,
         score=round(instance.score, 4),
         bbox=[left, top, right - left, bottom - top],
         area=instance.area,
         counts=instance.display_counts or instance.rle["counts"],
         status=instance.status.value,
+        origin=instance.origin.value,
+        z_order=instance.z_order,
     )

@@ -11,6 +11,7 @@ from app.project import (
     JobState,
     JobView,
     Lane,
+    Origin,
     Project,
     ProjectImage,
     Run,
@@ -113,23 +114,28 @@ def to_instance(row: Row) -> StoredInstance:
         area=row["area"],
         score=row["score"],
         status=InstanceStatus(row["status"]),
+        origin=Origin(row["origin"]),
+        z_order=row["z_order"],
+        rev=row["rev"],
     )
 
 
-def from_instance(image_id: int, run_id: int, instance: StoredInstance) -> tuple[Any, ...]:
-    """Write an instance as the columns of its row but the id, in the order of the table."""
-    return (
-        image_id,
-        instance.category_id,
-        run_id,
-        json.dumps(instance.rle["size"]),
-        instance.rle["counts"],
-        instance.display_counts,
-        json.dumps(instance.box_xyxy),
-        instance.area,
-        instance.score,
-        instance.status.value,
-    )
+def from_instance(instance: StoredInstance) -> dict[str, Any]:
+    """Write an instance as the columns of its row; the database gives its id and revision."""
+    return {
+        "image_id": instance.image_id,
+        "category_id": instance.category_id,
+        "run_id": instance.run_id,
+        "size": json.dumps(instance.rle["size"]),
+        "counts": instance.rle["counts"],
+        "display_counts": instance.display_counts,
+        "box_xyxy": json.dumps(instance.box_xyxy),
+        "area": instance.area,
+        "score": instance.score,
+        "status": instance.status.value,
+        "origin": instance.origin.value,
+        "z_order": instance.z_order,
+    }
 
 
 def to_job(row: Row) -> JobView:

@@ -26,20 +26,18 @@ from app.project import (
     ExportReport,
     ImageCounts,
     ImportReport,
-    InstanceStatus,
     InvalidInput,
     JobState,
     JobView,
     Lane,
     Project,
-    ResultsDocument,
     RunOptions,
     StatusView,
     StoredInstance,
     Task,
 )
 from app.references import References
-from app.results import results_document
+from app.results import ResultsDocument, results_document
 from app.review import Review
 from app.segment_job import SEGMENT, SegmentJob
 from app.settings import Settings
@@ -239,18 +237,6 @@ class Studio(Workspace):
         """Return one instance with its mask at the size of the image."""
         return self._store.instance(instance_id)
 
-    def delete_instance(self, instance_id: int) -> StoredInstance:
-        """Take an instance out of the results; it can be restored."""
-        return self._decide(instance_id, InstanceStatus.REJECTED)
-
-    def restore_instance(self, instance_id: int) -> StoredInstance:
-        """Make an instance a proposal again."""
-        return self._decide(instance_id, InstanceStatus.PROPOSED)
-
-    def accept_instance(self, instance_id: int) -> StoredInstance:
-        """Make an instance part of the results whatever its score, for good."""
-        return self._decide(instance_id, InstanceStatus.ACCEPTED)
-
     def export_coco(
         self,
         project_id: str,
@@ -324,8 +310,3 @@ class Studio(Workspace):
                 "There is no target. Add an image, or turn on “target” for one of them."
             )
         return targets
-
-    def _decide(self, instance_id: int, status: InstanceStatus) -> StoredInstance:
-        with self._store.transaction():
-            self._store.set_status(instance_id, status)
-            return self._store.instance(instance_id)

@@ -9,26 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.access import acting_user, is_open_to
+from app.editing import Editing
+from app.history import History
 from app.image_files import ImageFiles, display_name
 from app.names import LONGEST_NAME, checked_color, clean_name, free_category, prompt_type
 from app.project import (
-    IMPORTED,
     PALETTE,
     AddReport,
-    InstanceStatus,
     InvalidInput,
     Project,
     ProjectImage,
     ServerError,
     StaleRevision,
+    StoredInstance,
     StoredPrompt,
     Task,
 )
-from app.results import stored_instance
 from app.store import Store
 from dinov.errors import InvalidImage
 from dinov.masks import rasterise
-from dinov.types import Category, Instance, Prompt, PromptType, Rle
+from dinov.types import Category, Prompt, PromptType, Rle
 
 
 def open_data_folder(data_dir: Path) -> tuple[Store, ImageFiles]:
@@ -56,6 +56,8 @@ class Workspace:
     def __init__(self, store: Store, files: ImageFiles) -> None:
         self._store = store
         self._files = files
+        self.history = History(store)
+        self.editing = Editing(store, self.history)
 
     # Projects
 
@@ -237,6 +239,13 @@ class Workspace:
                     self._replace_prompts(image, kept, rev + 1)
             self._store.remove_category(category_id)
 
+    # Instances
+
+    def instances(self, image_id: int, ids: Sequence[int] | None = None) -> list[StoredInstance]:
+        """List the instances of an image, best score first, or those among them with some ids."""
+        found, wanted = self._store.instances(image_id), set(ids or ())
+        return found if ids is None else [one for one in found if one.id in wanted]
+
     # Prompts
 
     def prompts(self, image_id: int) -> tuple[int, list[StoredPrompt]]:
@@ -251,8 +260,14 @@ class Workspace:
             counts[stored.prompt.category_id] += 1
         return counts
 
-    def save_prompts(self, image_id: int, base_rev: int, prompts: Sequence[StoredPrompt]) -> int:
-        """Make these all the prompts of an image.
+    def save_prompts(
+        self,
+        image_id: int,
+        base_rev: int,
+        prompts: Sequence[StoredPrompt],
+        merge_key: str | None = None,
+    ) -> int:
+        """Make these all the prompts of an image, as one step of its history.
 
         An image that gets its first prompts becomes a reference; one that loses all no longer is.
 
@@ -260,6 +275,7 @@ class Workspace:
             image_id: the image.
             base_rev: the revision the prompts were edited from.
             prompts: all prompts, in the order they were drawn.
+            merge_key: saves in a row with the same key are undone together.
 
         Returns:
             The new revision; the old one if nothing differs.
@@ -281,7 +297,7 @@ class Workspace:
                 )
             if len({stored.id for stored in prompts}) < len(prompts):
                 raise InvalidInput("Two marks have the same id. Reload the page.")
-            self._replace_prompts(image, prompts, base_rev + 1)
+            self._record_prompts(image, prompts, merge_key)
             return base_rev + 1
 
     def add_prompt(
@@ -323,9 +339,7 @@ class Workspace:
             prompt = Prompt(category_id, prompt_type(type), places, width, rle, positive)
             rasterise(prompt, (image.height, image.width))
             stored = StoredPrompt(str(uuid.uuid4()), image_id, prompt)
-            self._replace_prompts(
-                image, [*self._store.prompts(image_id), stored], image.prompts_rev + 1
-            )
+            self._record_prompts(image, [*self._store.prompts(image_id), stored])
             return stored.id
 
     def extend_prompts(self, prompts: Mapping[int, Sequence[Prompt]]) -> tuple[int, int]:
@@ -342,47 +356,7 @@ class Workspace:
                 new = [prompt for prompt in wanted if prompt not in known]
                 stored = [StoredPrompt(str(uuid.uuid4()), image_id, prompt) for prompt in new]
                 if stored:
-                    self._replace_prompts(image, [*kept, *stored], image.prompts_rev + 1)
-            added, present = added + len(new), present + len(wanted) - len(new)
-        return added, present
-
-    # Annotations that come from elsewhere
-
-    def add_annotations(
-        self, project_id: str, origin: str, instances: Mapping[int, Sequence[Instance]]
-    ) -> tuple[int, int]:
-        """Add accepted instances to images, by image id, but none that an image has already.
-
-        An instance of the same category and mask that is there, even a deleted one, is accepted.
-
-        Args:
-            project_id: the project.
-            origin: where they come from; stays with them.
-            instances: with masks of the size of their image.
-
-        Returns:
-            How many were added, and how many were there.
-        """
-        run_id = self._store.add_run(
-            project_id, checkpoint=IMPORTED, fingerprint=origin, prompt_ids={}
-        )
-        added = present = 0
-        for image_id, wanted in instances.items():
-            with self._store.transaction():
-                known = {
-                    (one.category_id, one.rle["counts"]): one
-                    for one in self._store.instances(image_id)
-                }
-                new = []
-                for instance in wanted:
-                    same = known.get((instance.category_id, instance.rle["counts"]))
-                    if same is None:
-                        new.append(
-                            stored_instance(image_id, run_id, instance, InstanceStatus.ACCEPTED)
-                        )
-                    elif same.status is not InstanceStatus.ACCEPTED:
-                        self._store.set_status(same.id, InstanceStatus.ACCEPTED)
-                self._store.add_instances(image_id, run_id, new)
+                    self._record_prompts(image, [*kept, *stored])
             added, present = added + len(new), present + len(wanted) - len(new)
         return added, present
 
@@ -424,6 +398,14 @@ class Workspace:
             width=stored.width,
             height=stored.height,
         )
+
+    def _record_prompts(
+        self, image: ProjectImage, prompts: Sequence[StoredPrompt], merge_key: str | None = None
+    ) -> None:
+        grown = len(prompts) - len(self._store.prompts(image.id))
+        title = "mark added" if grown > 0 else "mark deleted" if grown < 0 else "mark changed"
+        with self.history.step(image.id, title, "prompts", merge_key):
+            self._replace_prompts(image, prompts, image.prompts_rev + 1)
 
     def _replace_prompts(
         self, image: ProjectImage, prompts: Sequence[StoredPrompt], rev: int

@@ -133,6 +133,20 @@ def crop_mask(rle: Rle, box: tuple[int, int, int, int]) -> Mask:
     return np.ascontiguousarray(result.T)
 
 
+def thick_line(points: NDArray[np.float64], thickness: float, size_hw: SizeHW) -> Mask:
+    """The pixels [H, W] within half the thickness of the path through points [N, (x, y)]."""
+    # The right and bottom border of the image still belong to its last pixels.
+    path = np.floor(points).astype(np.int32) - (points == size_hw[::-1])
+    untouched = np.ones(size_hw, np.uint8)
+    # OpenCV draws no line through a single point, and draws thick lines thicker than asked.
+    cv2.polylines(untouched, [path if len(path) > 1 else path.repeat(2, axis=0)], False, color=0)
+    if untouched.all():
+        return np.zeros(size_hw, np.bool_)
+    distance = cv2.distanceTransform(untouched, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    marked: Mask = distance <= thickness / 2
+    return marked
+
+
 def rle_area(rle: Rle) -> int:
     """Count the true pixels."""
     return int(coco_mask.area(_as_coco(rle)))
@@ -167,8 +181,8 @@ def polygons_of(mask: Mask, *, split_holes: bool = False) -> list[list[float]] |
         10x10 pixels at the origin runs from 0 to 10. Without ``split_holes``, None if a part has a
         hole: COCO unites the rings of an annotation, so a ring cannot be a hole.
     """
-    rings = _trace_rings(mask)
-    if any(_signed_area(ring) < 0 for ring in rings):
+    rings = rings_of(mask)
+    if any(signed_area(ring) < 0 for ring in rings):
         if not split_holes:
             return None
         rings = _trace_rings_without_holes(mask)
@@ -184,7 +198,7 @@ def ring_of(mask: Mask) -> list[float]:
     Returns:
         [x0, y0, x1, y1, ...]; empty for an empty mask.
     """
-    rings = _trace_rings(mask)
+    rings = rings_of(mask)
     if not rings:
         return []
     joined = rings[0]
@@ -262,16 +276,7 @@ def _scribble_mask(points: NDArray[np.float64], width: float | None, size_hw: Si
     thickness = 1.0 if width is None else width
     if not 0 < thickness <= max(size_hw):
         raise InvalidPrompt(f"A scribble cannot be {thickness} pixels wide on this image.")
-    # The right and bottom border of the image still belong to its last pixels.
-    path = np.floor(points).astype(np.int32) - (points == size_hw[::-1])
-    untouched = np.ones(size_hw, np.uint8)
-    # OpenCV draws no line through a single point, and draws thick lines thicker than asked.
-    cv2.polylines(untouched, [path if len(path) > 1 else path.repeat(2, axis=0)], False, color=0)
-    if untouched.all():
-        return np.zeros(size_hw, np.bool_)
-    distance = cv2.distanceTransform(untouched, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    marked: Mask = distance <= thickness / 2
-    return marked
+    return thick_line(points, thickness, size_hw)
 
 
 def _rle_mask(rle: Rle | None, size_hw: SizeHW) -> Mask:
@@ -315,13 +320,15 @@ def _runs(counts: str) -> NDArray[np.int64]:
     return runs
 
 
-def _trace_rings(mask: Mask) -> list[NDArray[np.int64]]:
+def rings_of(mask: Mask) -> list[NDArray[np.int64]]:
     """Follow the pixel edges around every 4-connected part and every hole.
 
-    Each edge is directed so that the mask lies to its right; directions are numbered clockwise:
-    0 right, 1 down, 2 left, 3 up. Where two parts touch at a corner the path turns right, that is,
-    it stays with its own part.
+    Returns:
+        Rings [N, (x, y)] of corners; parts run clockwise as displayed, holes anticlockwise.
     """
+    # Each edge is directed so that the mask lies to its right; directions are numbered clockwise:
+    # 0 right, 1 down, 2 left, 3 up. Where two parts touch at a corner the path turns right, that
+    # is, it stays with its own part.
     padded = np.pad(mask, 1)
     inner = padded[1:-1, 1:-1]
     beside = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
@@ -363,12 +370,10 @@ def _trace_rings_without_holes(mask: Mask) -> list[NDArray[np.int64]]:
     rings = []
     for label, (left, top, width, height, _) in enumerate(boxes[1:].tolist(), start=1):
         part: Mask = labels[top : top + height, left : left + width] == label
-        holes = [ring for ring in _trace_rings(part) if _signed_area(ring) < 0]
+        holes = [ring for ring in rings_of(part) if signed_area(ring) < 0]
         cuts = {0, width, *(int(hole[:, 0].min()) + 1 for hole in holes)}
         for start, end in pairwise(sorted(cuts)):
-            rings += [
-                ring + np.array([left + start, top]) for ring in _trace_rings(part[:, start:end])
-            ]
+            rings += [ring + np.array([left + start, top]) for ring in rings_of(part[:, start:end])]
     return rings
 
 
@@ -390,7 +395,7 @@ def _cycles(successor: list[int], directions: list[int]) -> list[list[int]]:
     return rings
 
 
-def _signed_area(ring: NDArray[np.int64]) -> float:
+def signed_area(ring: NDArray[np.int64]) -> float:
     """Shoelace formula; positive if the ring runs clockwise as displayed (y down)."""
     x, y = ring.T
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2

@@ -1,8 +1,10 @@
 """The drawing component: marks on an image, and the instances found in it, in one view."""
 
 from app.canvas.component import STATIC_DIR, STATIC_URL, prompt_canvas
+from app.canvas.edits import EditEvent
 from app.canvas.events import (
     EMPTY_DOCUMENT,
+    CanvasPrompt,
     PromptsEvent,
     load_document,
     parse_prompts,
@@ -13,6 +15,8 @@ __all__ = [
     "EMPTY_DOCUMENT",
     "STATIC_DIR",
     "STATIC_URL",
+    "CanvasPrompt",
+    "EditEvent",
     "PromptsEvent",
     "load_document",
     "parse_prompts",

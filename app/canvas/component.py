@@ -11,10 +11,12 @@ from typing import Any
 
 import gradio as gr
 
+from app.canvas.edits import EditEvent, parse_edit
 from app.canvas.events import EMPTY_DOCUMENT, PromptsEvent, parse_prompts
-from app.project import AppError, NotFound, StaleRevision
+from app.project import AppError, NotFound, StaleEdit, StaleRevision
 from dinov.errors import DinovError
 
+Reply = dict[str, Any]
 STATIC_DIR = Path(__file__).parent / "static"
 logger = logging.getLogger(__name__)
 
@@ -38,11 +40,12 @@ HTML_TEMPLATE = """
 
 # Gradio accepts a custom event only if its quoted name stands in this text.
 JS_ON_LOAD = """
-// Events: 'prompts_changed', 'instance_deleted', 'instance_restored', 'instance_selected',
-// 'category_picked', 'document_requested'.
+// Events: 'prompts_changed', 'image_edited', 'instance_selected', 'category_picked',
+// 'document_requested'.
 const host = element.querySelector(".prompt-canvas");
 import(new URL(ENTRY, document.baseURI).href)
-  .then(({ mount }) => mount({ host, props, trigger, watch, save: server.save_prompts }))
+  .then(({ mount }) => mount({ host, props, trigger, watch, save: server.save_prompts,
+    edit: server.edit_image }))
   .catch((error) => {
     host.textContent = "The canvas could not be loaded (" + error.message + "). Reload the page.";
   });
@@ -50,7 +53,8 @@ import(new URL(ENTRY, document.baseURI).href)
 
 
 def prompt_canvas(
-    on_save: Callable[[PromptsEvent], int],
+    on_save: Callable[[PromptsEvent], Reply],
+    on_edit: Callable[[EditEvent], Reply],
     *,
     value: str = EMPTY_DOCUMENT,
     elem_id: str | None = None,
@@ -60,13 +64,15 @@ def prompt_canvas(
     """Make the component that shows one image with its prompts and results, and lets people draw.
 
     Its value is a document made by :func:`load_document` or :func:`update_document`; only the
-    server writes it. Edits come back through ``on_save``, called once per edit with all prompts of
-    the image and answered with their new revision. It is a Gradio server function rather than an
-    event, so that saves stay in order, are acknowledged and never race with a written value.
+    server writes it. Edits of prompts come back through ``on_save``, called once per edit with all
+    prompts of the image and answered with their new revision; edits of instances, undo and redo
+    through ``on_edit``, answered with what they have changed. These are Gradio server functions
+    rather than events, so that edits stay in order, are acknowledged and never race with a written
+    value.
 
     Events, with the data found in ``gr.EventData``:
         prompts_changed {image_id, rev, count}: after a save has been acknowledged.
-        instance_deleted, instance_restored {image_id, instance_id}.
+        image_edited {image_id}: after an edit, an undo or a redo has been acknowledged.
         instance_selected {image_id, instance_id or null}.
         category_picked {category_id}.
         document_requested {image_id or null}: answer with a load document.
@@ -77,25 +83,32 @@ def prompt_canvas(
     """
 
     def save_prompts(text: str) -> str:
-        return json.dumps(save_reply(text, on_save))
+        return answer(lambda: on_save(parse_prompts(text)))
+
+    def edit_image(text: str) -> str:
+        return answer(lambda: on_edit(parse_edit(text)))
 
     return gr.HTML(
         value,
         html_template=HTML_TEMPLATE,
         js_on_load=JS_ON_LOAD.replace("ENTRY", json.dumps(f"{STATIC_URL}/index.js")),
         apply_default_css=False,
-        server_functions=[save_prompts],
+        server_functions=[save_prompts, edit_image],
         elem_id=elem_id,
         scale=scale,
         render=render,
     )
 
 
-def save_reply(text: str, on_save: Callable[[PromptsEvent], int]) -> dict[str, Any]:
-    """Save what the canvas sent; the answer says the new revision, or why not in words."""
+def answer(action: Callable[[], Reply]) -> str:
+    """Do what the canvas asked for; the answer tells what came of it, or why not in words."""
+    return json.dumps(_acknowledged(action))
+
+
+def _acknowledged(action: Callable[[], Reply]) -> Reply:
     try:
-        return {"ok": True, "rev": on_save(parse_prompts(text))}
-    except StaleRevision as error:
+        return {"ok": True, **action()}
+    except (StaleRevision, StaleEdit) as error:
         return {"ok": False, "reason": "stale", "message": str(error)}
     except NotFound as error:
         return {"ok": False, "reason": "gone", "message": str(error)}
@@ -103,6 +116,6 @@ def save_reply(text: str, on_save: Callable[[PromptsEvent], int]) -> dict[str, A
         return {"ok": False, "reason": "refused", "message": str(error)}
     except Exception:
         # The page must learn of it, or it would claim to have saved.
-        logger.exception("prompts could not be saved")
+        logger.exception("an edit could not be saved")
         message = "The server could not save this change; its log says why."
         return {"ok": False, "reason": "refused", "message": message}

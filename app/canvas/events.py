@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.history import HistoryView
 from app.project import ProjectImage, StoredPrompt
 from dinov.errors import InvalidPrompt
 from dinov.types import Category, Prompt, PromptType, Rle
@@ -112,12 +114,14 @@ class PromptsEvent(CanvasModel):
     """All prompts of one image, sent by the page after each edit.
 
     ``base_rev`` is the revision they were edited from: the one loaded, or that of the last save.
+    Saves in a row with the same ``merge_key`` are undone together.
     """
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
     kind: Literal["prompts"]
     image_id: Annotated[int, Field(ge=1)]
     base_rev: Annotated[int, Field(ge=0)]
+    merge_key: Annotated[str, Field(max_length=100)] | None = None
     prompts: Annotated[tuple[CanvasPrompt, ...], Field(max_length=MAX_PROMPTS)]
 
     @model_validator(mode="after")
@@ -167,6 +171,7 @@ def load_document(
     results_url: str | None,
     score_threshold: float,
     category_thresholds: Mapping[int, float],
+    history: HistoryView,
     read_only: bool = False,
 ) -> str:
     """The canvas value that shows an image with its prompts and results.
@@ -181,6 +186,7 @@ def load_document(
         results_url: where the page gets the results document; None before the first run.
         score_threshold: instances below it are hidden, accepted ones never are.
         category_thresholds: those of categories that have their own, by id.
+        history: what can be undone and redone.
         read_only: prompts and instances can be looked at but not changed.
     """
     return _json(
@@ -200,6 +206,7 @@ def load_document(
             "results_url": results_url,
             "score_threshold": score_threshold,
             "category_thresholds": category_thresholds,
+            "history": asdict(history),
             "read_only": read_only,
         }
     )

@@ -1,7 +1,7 @@
 """Annotations as one number per pixel: what panoptic, VOC and PNG masks are made of.
 
-A label map holds one annotation at a pixel. Where annotations lie over each other the smaller one
-stays visible, and what the larger one loses is reported.
+A label map holds one annotation at a pixel. Where annotations lie over each other the one that was
+brought forward stays visible, else the smaller one; what the other one loses is reported.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ def paint(
     """
     labels = np.zeros((image.height, image.width), np.int64)
     areas = [masks.rle_area(one.rle) for one in annotations]
-    # Largest first, so that the small ones lie on top.
-    for index in sorted(range(len(areas)), key=lambda index: -areas[index]):
+    given = [one.attributes.get("z_order") for one in annotations]
+    levels = [level if isinstance(level, int) else 0 for level in given]
+    # From the bottom up; on one level the largest first, so that the small ones lie on top.
+    for index in sorted(range(len(areas)), key=lambda index: (levels[index], -areas[index])):
         labels[masks.decode_rle(annotations[index].rle)] = index + 1
     visible = np.bincount(labels.ravel(), minlength=len(areas) + 1)[1:]
     for one, area, left in zip(annotations, areas, visible.tolist(), strict=True):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from app.project import ImageCounts, InstanceStatus, Run, RunOptions, StoredInstance, Task
+from app.project import DRAWN, ImageCounts, InstanceStatus, Run, RunOptions, StoredInstance, Task
 from app.rows import from_instance, to_instance, to_run
 from app.store.database import Database, now
 
@@ -79,17 +80,68 @@ class InstanceRows(Database):
         self, image_id: int, run_id: int, instances: Iterable[StoredInstance]
     ) -> None:
         """Put instances beside those that an image has; without a run before, it gets this one."""
-        rows = [from_instance(image_id, run_id, instance) for instance in instances]
         with self.transaction():
-            self._connection.executemany(
-                "INSERT INTO instances (image_id, category_id, run_id, size, counts,"
-                " display_counts, box_xyxy, area, score, status) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                rows,
-            )
+            for instance in instances:
+                self.add_instance(replace(instance, image_id=image_id, run_id=run_id))
             self._connection.execute(
                 "UPDATE images SET run_id = COALESCE(run_id, ?), results_rev = results_rev + 1"
                 " WHERE id = ?",
                 (run_id, image_id),
+            )
+
+    def add_instance(self, instance: StoredInstance) -> int:
+        """Put an instance beside those that its image has, and return its new id."""
+        columns = from_instance(instance)
+        marks = ", ".join(f":{column}" for column in columns)
+        with self.transaction():
+            cursor = self._connection.execute(
+                f"INSERT INTO instances ({', '.join(columns)}) VALUES ({marks})", columns
+            )
+        return cursor.lastrowid or 0
+
+    def update_instance(self, instance: StoredInstance) -> None:
+        """Make the row of an instance say what this one says."""
+        self._update("instances", instance.id, from_instance(instance))
+
+    def remove_instance(self, instance_id: int) -> None:
+        """Remove an instance for good."""
+        self._write("DELETE FROM instances WHERE id = ?", (instance_id,))
+
+    def drawn_run(self, project_id: str) -> int:
+        """Return the run that hand-drawn instances of a project belong to."""
+        query = "SELECT id FROM runs WHERE project_id = ? AND checkpoint = ?"
+        rows = self._all(query, (project_id, DRAWN))
+        if rows:
+            return int(rows[0]["id"])
+        return self.add_run(project_id, checkpoint=DRAWN, fingerprint="", prompt_ids={})
+
+    def proposals(
+        self,
+        project_id: str,
+        *,
+        image_id: int | None,
+        category_id: int | None,
+        at_least: float,
+        below: float,
+    ) -> dict[int, list[int]]:
+        """List the ids of a project's proposals with scores in [at_least, below), by image id."""
+        query = (
+            "SELECT n.image_id, n.id FROM instances n JOIN images i ON i.id = n.image_id"
+            " WHERE i.project_id = ? AND n.status = 'proposed' AND n.score >= ? AND n.score < ?"
+            " AND (? IS NULL OR n.image_id = ?) AND (? IS NULL OR n.category_id = ?)"
+            " ORDER BY n.image_id, n.id"
+        )
+        values = (project_id, at_least, below, image_id, image_id, category_id, category_id)
+        found: dict[int, list[int]] = {}
+        for row in self._all(query, values):
+            found.setdefault(row["image_id"], []).append(row["id"])
+        return found
+
+    def decide(self, ids: Iterable[int], status: InstanceStatus) -> None:
+        """Set the status of many instances."""
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE instances SET status = ? WHERE id = ?", [(status.value, id_) for id_ in ids]
             )
 
     def instances(self, image_id: int) -> list[StoredInstance]:
@@ -101,15 +153,6 @@ class InstanceRows(Database):
         """Return one instance."""
         query = "SELECT * FROM instances WHERE id = ?"
         return to_instance(self._one(query, (instance_id,), "This instance"))
-
-    def set_status(self, instance_id: int, status: InstanceStatus) -> None:
-        """Set what the annotator decided about an instance."""
-        with self.transaction():
-            image_id = self.instance(instance_id).image_id
-            self._update("instances", instance_id, {"status": status.value})
-            self._connection.execute(
-                "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
-            )
 
     def shown_instances(
         self, image_id: int, thresholds: Mapping[Task, float]

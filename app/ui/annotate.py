@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from app.canvas import PromptsEvent
 from app.segmentation import Studio
 from app.ui.page import Page, Place, Session, Updates
 from app.ui.uploads import uploaded_file
@@ -49,17 +47,6 @@ class ImageRemoved(Place):
     """``image_id`` is the open image, ``removed_id`` the one to delete."""
 
     removed_id: int
-
-
-def save_prompts(studio: Studio) -> Callable[[PromptsEvent], int]:
-    """Make the function that stores every edit of the canvas and answers with the new revision."""
-
-    def save(event: PromptsEvent) -> int:
-        image = studio.image(event.image_id)
-        prompts = event.stored_prompts(image.width, image.height)
-        return studio.save_prompts(event.image_id, event.base_rev, prompts)
-
-    return save
 
 
 def bind(page: Page) -> None:

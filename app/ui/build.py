@@ -13,7 +13,17 @@ from fastapi.staticfiles import StaticFiles
 from app import canvas
 from app.project import AppError, NotFound
 from app.segmentation import Studio
-from app.ui import account, annotate, categories, exchange, panel, projects, references, runs
+from app.ui import (
+    account,
+    annotate,
+    categories,
+    editing,
+    exchange,
+    panel,
+    projects,
+    references,
+    runs,
+)
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
 from app.ui.login import Guard, login_routes, user_of
@@ -34,7 +44,7 @@ def _head() -> str:
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
             *("page", "columns", "controls", "account", "panels", "strip"),
-            *("runs", "references", "exchange"),
+            *("runs", "references", "instances", "exchange"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
@@ -92,8 +102,11 @@ def build_page(studio: Studio) -> gr.Blocks:
         delete_cache=(HOUR, 24 * HOUR),
     )
     with demo:
-        page = Page(studio, on_save=annotate.save_prompts(studio))
-        for part in (projects, account, annotate, categories, runs, references, exchange):
+        page = Page(
+            studio, on_save=editing.save_prompts(studio), on_edit=editing.edit_image(studio)
+        )
+        parts = (projects, account, annotate, editing, categories, runs, references, exchange)
+        for part in parts:
             part.bind(page)
         projects.open_at_load(page, demo)
         add_endpoints(studio)

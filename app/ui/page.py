@@ -11,7 +11,7 @@ import gradio as gr
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.access import acting_user
-from app.canvas import PromptsEvent, prompt_canvas
+from app.canvas import EditEvent, PromptsEvent, prompt_canvas
 from app.project import AppError
 from app.segmentation import Studio
 from app.ui import render
@@ -43,15 +43,13 @@ class Session:
 
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
-    ``restorable`` is the instance deleted last, as long as its image stays open; ``problems`` are
-    files that were left out, until the user has read it; ``threshold_order`` numbers the score
-    threshold that was saved last; ``strip`` is what the filmstrip was told. Handlers of a tab take
-    turns: uploads among themselves, everything else likewise.
+    ``problems`` are files that were left out, until the user has read it; ``threshold_order``
+    numbers the score threshold that was saved last; ``strip`` is what the filmstrip was told.
+    Handlers of a tab take turns: uploads among themselves, everything else likewise.
     """
 
     def __init__(self) -> None:
         self.place: Place | None = None
-        self.restorable: int | None = None
         self.problems: list[str] = []
         self.threshold_order = 0
         self.results_revs: dict[int, int] = {}
@@ -90,7 +88,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         *("category_added", "category_renamed", "category_recolored", "category_removed"),
         "category_threshold_changed",
     ),
-    "instances": ("instance_removed", "instance_restored"),
+    "instances": (),
     "exchange": ("files_imported",),
 }
 """What each panel may tell the server."""
@@ -104,7 +102,13 @@ class Page:
     threshold or categories have changed, never in answer to an edit made on it.
     """
 
-    def __init__(self, studio: Studio, *, on_save: Callable[[PromptsEvent], int]) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        *,
+        on_save: Callable[[PromptsEvent], dict[str, Any]],
+        on_edit: Callable[[EditEvent], dict[str, Any]],
+    ) -> None:
         self.studio = studio
         self._creating = threading.Lock()
         self.session = gr.State(Session())
@@ -116,7 +120,7 @@ class Page:
             with gr.Column(elem_id="st-left"):
                 self.filmstrip = _panel("filmstrip")
             with gr.Column(elem_id="st-centre"):
-                self.canvas = prompt_canvas(on_save, elem_id="st-canvas")
+                self.canvas = prompt_canvas(on_save, on_edit, elem_id="st-canvas")
                 _panel("review")
                 self.welcome = _panel("welcome")
             with gr.Column(elem_id="st-right"):
@@ -198,7 +202,6 @@ class Page:
         if session.place and session.place.project_id not in (None, snapshot.project_id):
             session.problems = []
         session.place = Place(project_id=snapshot.project_id, image_id=snapshot.image_id)
-        session.restorable = None
         canvas = render.canvas_document(snapshot)
         if snapshot.project_id is not None:
             self.studio.open_project(snapshot.project_id)
@@ -258,7 +261,7 @@ class Page:
             self.filmstrip: session.strip.tell(snapshot, session.problems, refused=refused),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),
-            self.instances: render.instance_list(snapshot, restorable=session.restorable),
+            self.instances: render.instance_list(snapshot),
             self.exchange: render.exchange(snapshot),
             self.references: render.references(snapshot),
         }

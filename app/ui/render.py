@@ -15,6 +15,7 @@ from app.formats import FORMATS
 from app.project import (
     SCORE_FLOOR,
     ImportReport,
+    InstanceStatus,
     Project,
     StatusView,
     StoredPrompt,
@@ -158,7 +159,9 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         + sum(concept.positives for concept, _ in snapshot.concepts if concept.is_used),
         targets=sum(image.is_target for image in snapshot.images),
         is_target=snapshot.image is not None and snapshot.image.is_target,
-        segmented_images=sum(count.is_segmented for count in snapshot.counts.values()),
+        segmented_images=sum(
+            count.is_segmented or count.shown > 0 for count in snapshot.counts.values()
+        ),
         run_options=asdict(snapshot.run_options),
         shown_task=snapshot.shown_task,
         score_threshold=snapshot.score_threshold,
@@ -171,6 +174,7 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
                 "category_id": instance["category_id"],
             }
             for instance in snapshot.results["instances"]
+            if instance["status"] != InstanceStatus.REJECTED
         ]
         if snapshot.results and snapshot.results_url
         else None,
@@ -195,8 +199,8 @@ def exchange(
     )
 
 
-def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
-    """Draw the instances of the current image; ``restorable`` is one just deleted."""
+def instance_list(snapshot: Snapshot) -> str:
+    """Draw the instances of the current image."""
     categories = {category.id: category for category in snapshot.categories}
     found = snapshot.results["instances"] if snapshot.results else []
     instances = [
@@ -204,6 +208,8 @@ def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
             "id": instance["id"],
             "score": instance["score"],
             "status": instance["status"],
+            "origin": instance["origin"],
+            "area": instance["area"],
             "category_id": instance["category_id"],
             "category": categories[instance["category_id"]].name,
             "color": categories[instance["category_id"]].color,
@@ -217,7 +223,8 @@ def instance_list(snapshot: Snapshot, *, restorable: int | None = None) -> str:
         snapshot,
         instances=instances if snapshot.results_url else None,
         objects=[{"id": id_, "name": categories[id_].name} for id_ in sought if id_ in categories],
-        restorable=restorable,
+        categories=[{"id": category.id, "name": category.name} for category in categories.values()],
+        bulk=asdict(snapshot.bulk) if snapshot.bulk else None,
         score_threshold=snapshot.score_threshold,
         category_thresholds=snapshot.applied_thresholds,
     )
@@ -255,6 +262,7 @@ def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPr
         results_url=snapshot.results_url,
         score_threshold=snapshot.score_threshold,
         category_thresholds=snapshot.applied_thresholds,
+        history=snapshot.history,
     )
 
 

@@ -1,9 +1,8 @@
-"""Segment, follow the job, cancel it; the score threshold; delete an instance or restore it."""
+"""Segment, follow the job, cancel it; the score threshold."""
 
 from __future__ import annotations
 
 from app.project import InvalidInput, RunOptions, Task
-from app.ui.annotate import with_project
 from app.ui.page import Page, Place, Session, Updates
 
 
@@ -33,19 +32,8 @@ class ThresholdChanged(Place):
     order: int
 
 
-class InstanceChosen(Place):
-    """Something is asked of one instance."""
-
-    instance_id: int
-
-
 def bind(page: Page) -> None:
-    """Connect the run controls and both ways to delete an instance."""
-    _bind_jobs(page)
-    _bind_instances(page)
-
-
-def _bind_jobs(page: Page) -> None:
+    """Connect the run controls."""
     studio = page.studio
 
     def segment(event: SegmentPressed, session: Session) -> Updates:
@@ -76,22 +64,3 @@ def _bind_jobs(page: Page) -> None:
     page.on(page.runs.job_cancelled, cancel, JobCancelled)
     page.on(page.runs.threshold_changed, change_threshold, ThresholdChanged)
     page.on(page.runs.polled, page.refresh, Place)
-
-
-def _bind_instances(page: Page) -> None:
-    studio = page.studio
-
-    def delete(event: InstanceChosen, session: Session) -> Updates:
-        studio.delete_instance(event.instance_id)
-        session.restorable = event.instance_id
-        return page.refresh(with_project(studio, event), session)
-
-    def restore(event: InstanceChosen, session: Session) -> Updates:
-        studio.restore_instance(event.instance_id)
-        session.restorable = None
-        return page.refresh(with_project(studio, event), session)
-
-    page.on(page.instances.instance_removed, delete, InstanceChosen)
-    page.on(page.instances.instance_restored, restore, InstanceChosen)
-    page.on(page.canvas.instance_deleted, delete, InstanceChosen)
-    page.on(page.canvas.instance_restored, restore, InstanceChosen)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from app.concepts import Concept
 from app.examples import Example
+from app.history import NO_HISTORY, BulkView, HistoryView
 from app.project import (
     DEFAULT_SCORE_THRESHOLD,
     ImageCounts,
@@ -15,10 +16,10 @@ from app.project import (
     NotFound,
     Project,
     ProjectImage,
-    ResultsDocument,
     RunOptions,
     Task,
 )
+from app.results import ResultsDocument
 from app.segmentation import Studio
 from dinov.types import Category
 
@@ -43,6 +44,8 @@ class Snapshot:
     category_thresholds: Mapping[int, float] = field(default_factory=dict)
     concepts: tuple[tuple[Concept, bool], ...] = ()
     results: ResultsDocument | None = None
+    history: HistoryView = NO_HISTORY
+    bulk: BulkView | None = None
     job: JobView | None = None
     scoring: JobView | None = None
 
@@ -78,6 +81,8 @@ class Snapshot:
             category_thresholds=studio.review.category_thresholds(project.id),
             concepts=tuple((one, one.id in foreign) for one in studio.banks.concepts(project.id)),
             results=studio.results(image.id) if image else None,
+            history=studio.history.view(image.id) if image else NO_HISTORY,
+            bulk=studio.history.latest_bulk(project.id),
             job=job,
             scoring=scoring,
         )
@@ -122,7 +127,9 @@ class Snapshot:
     @property
     def results_url(self) -> str | None:
         """Where the browser reads the current image's results, or None before a first run."""
-        if self.results is None or self.results["run_id"] is None:
+        if self.results is None:
+            return None
+        if self.results["run_id"] is None and not self.results["instances"]:
             return None
         return f"results/{self.results['image_id']}?rev={self.results['rev']}"
 

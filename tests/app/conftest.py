@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from app import passwords
+from app.project import InstanceStatus
 from app.segmentation import Studio
 from app.settings import Settings
 from dinov.images import ImageTransform
@@ -110,6 +111,12 @@ def as_bytes(picture: np.ndarray, kind: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def decide(studio: Studio, instance_id: int, status: str = "accepted") -> None:
+    """Accept an instance, reject it, or make it a proposal again."""
+    image_id = studio._store.instance(instance_id).image_id
+    studio.editing.decide(image_id, [instance_id], InstanceStatus(status))
 
 
 REFERENCE = draw(patches=[(10, 10, 30, 30, RED), (50, 10, 70, 30, GREEN)])

@@ -72,7 +72,7 @@ def test_every_use_case_that_names_something_is_checked(studio, users, annas, tm
             with acting_as("ben"), pytest.raises(NotFound, match="not shared with you"):
                 getattr(guarded, name)(**only_this)
             checked.add(name)
-    assert {"prompts", "save_prompts", "delete_instance", "rename_category", "cancel"} <= checked
+    assert {"prompts", "save_prompts", "relabel", "rename_category", "cancel"} <= checked
     assert studio.projects()[0].id == annas.id
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.project import InvalidInput, NotFound, ReviewStatus, Task, uncertainty
+from tests.app.conftest import decide
 
 UNMARKED, PROPOSED, REVIEWED, EMPTY = ReviewStatus
 
@@ -44,7 +45,7 @@ def test_what_was_approved_stays_whatever_the_threshold(marked):
 def test_a_review_is_taken_back_exactly(marked):
     marked.studio.segment_now(marked.id)
     first, second, _ = marked.studio.results(marked.target.id)["instances"]
-    marked.studio.accept_instance(first["id"])
+    decide(marked.studio, first["id"])
     before = decisions(marked)
     rev = marked.studio.results(marked.target.id)["rev"]
     marked.studio.review.mark(marked.target.id)
@@ -54,9 +55,9 @@ def test_a_review_is_taken_back_exactly(marked):
     assert decisions(marked) == before
     assert marked.studio.results(marked.target.id)["rev"] > rev
     marked.studio.review.mark(marked.target.id)
-    marked.studio.delete_instance(second["id"])
+    decide(marked.studio, second["id"], "rejected")
     marked.studio.review.unmark(marked.target.id)
-    assert second["id"] not in [id_ for id_, _ in decisions(marked)]
+    assert (second["id"], "rejected") in decisions(marked)
     assert statuses(marked)[1] is PROPOSED
 
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from app.project import InstanceStatus, InvalidInput, JobState, RunOptions, Task
+from app.project import InvalidInput, JobState, RunOptions, Task
 from app.segmentation import Studio
 from app.settings import Settings
-from tests.app.conftest import BLUE, RED, as_bytes, draw
+from tests.app.conftest import BLUE, RED, as_bytes, decide, draw
 
 REFER = RunOptions(Task.REFER)
 
@@ -22,7 +22,8 @@ def refer(marked, **how) -> dict[int, int]:
 def shown(marked) -> list[tuple[float, float]]:
     """Left edge and score of what is on the target."""
     document = marked.studio.results(marked.target.id)
-    return [(one["bbox"][0], one["score"]) for one in document["instances"]]
+    left = [one for one in document["instances"] if one["status"] != "rejected"]
+    return [(one["bbox"][0], one["score"]) for one in left]
 
 
 def test_a_project_keeps_how_it_is_searched(marked, tmp_path):
@@ -105,7 +106,7 @@ def test_after_a_rejected_candidate_comes_the_next_best(marked):
     studio = marked.studio
     refer(marked)
     (wrong,) = studio.results(marked.target.id)["instances"]
-    studio.delete_instance(wrong["id"])
+    decide(studio, wrong["id"], "rejected")
     refer(marked)
     assert [left for left, _ in shown(marked)] == [40.0]
 
@@ -114,7 +115,7 @@ def test_an_accepted_object_is_not_looked_for_again(marked):
     studio = marked.studio
     studio.segment_now(marked.id)
     second = studio.results(marked.target.id)["instances"][1]
-    assert studio.accept_instance(second["id"]).status is InstanceStatus.ACCEPTED
+    decide(studio, second["id"])
     refer(marked)
     assert [one["id"] for one in studio.results(marked.target.id)["instances"]] == [second["id"]]
 

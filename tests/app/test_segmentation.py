@@ -11,7 +11,6 @@ from app.project import (
     DEFAULT_SCORE_THRESHOLD,
     DISPLAY_LONGEST_SIDE,
     AppError,
-    InstanceStatus,
     InvalidInput,
     JobState,
     NotFound,
@@ -25,7 +24,7 @@ from app.settings import Settings
 from dinov.errors import CheckpointMissing
 from dinov.masks import decode_rle, encode_rle
 from dinov.types import Prompt, PromptType, Rle
-from tests.app.conftest import BLUE, GREEN, RED, as_bytes, draw
+from tests.app.conftest import BLUE, GREEN, RED, as_bytes, decide, draw
 
 
 def wait(studio: Studio, job_id: str):
@@ -93,22 +92,24 @@ def test_new_proposals_replace_old_ones_and_decisions_stand(marked):
     studio, image_id = marked.studio, marked.target.id
     studio.segment_now(marked.id)
     first, second, _ = studio.results(image_id)["instances"]
-    studio.accept_instance(first["id"])
-    assert studio.delete_instance(second["id"]).status is InstanceStatus.REJECTED
+    decide(studio, first["id"])
+    decide(studio, second["id"], "rejected")
     studio.add_prompt(marked.id, marked.reference.id, "red", "point", [15, 15])
     studio.segment_now(marked.id)
     after = studio.results(image_id)["instances"]
-    assert [i["id"] for i in after if i["area"] == 400] == [first["id"]]
+    kept = [(i["id"], i["status"]) for i in after if i["area"] == 400]
+    assert kept == [(first["id"], "accepted"), (second["id"], "rejected")]
     assert studio.counts(marked.id)[image_id].rejected == 1
     # Restoring brings back the very instance, although the image was segmented again.
-    studio.restore_instance(second["id"])
-    assert second["id"] in [i["id"] for i in studio.results(image_id)["instances"]]
+    decide(studio, second["id"], "proposed")
+    restored = [i["id"] for i in studio.results(image_id)["instances"] if i["status"] == "proposed"]
+    assert second["id"] in restored
 
 
 def test_an_accepted_instance_is_shown_whatever_its_score(marked):
     marked.studio.segment_now(marked.id)
     small = marked.studio.results(marked.target.id)["instances"][2]
-    marked.studio.accept_instance(small["id"])
+    decide(marked.studio, small["id"])
     assert marked.studio.counts(marked.id)[marked.target.id].shown == 3
 
 
@@ -117,8 +118,8 @@ def test_results_have_a_revision_that_grows(marked):
     marked.studio.segment_now(marked.id)
     revisions.append(marked.studio.results(marked.target.id)["rev"])
     instance_id = marked.studio.results(marked.target.id)["instances"][0]["id"]
-    for change in (marked.studio.delete_instance, marked.studio.restore_instance):
-        change(instance_id)
+    for status in ("rejected", "proposed"):
+        decide(marked.studio, instance_id, status)
         revisions.append(marked.studio.results(marked.target.id)["rev"])
     assert revisions == sorted(set(revisions))
 

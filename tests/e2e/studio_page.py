@@ -115,6 +115,10 @@ class StudioPage:
     def instances(self) -> Locator:
         return self.page.locator("#st-instances .st-row")
 
+    @property
+    def rejected(self) -> Locator:
+        return self.page.locator("#st-instances .st-row.is-rejected")
+
     def set_threshold(self, value: float) -> None:
         self.page.get_by_label("Score threshold").fill(str(value))
 

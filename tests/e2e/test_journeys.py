@@ -151,7 +151,7 @@ def test_the_search_in_tiles_stays_in_sight_once_it_is_chosen(
     expect(studio.page.get_by_label("Search large photos in tiles")).to_be_hidden()
 
 
-def test_a_deleted_instance_stays_away_and_can_be_taken_back(
+def test_a_rejected_instance_stays_away_and_can_be_taken_back(
     studio: StudioPage, pictures: list[Path]
 ) -> None:
     studio.add_images(pictures[0])
@@ -159,17 +159,19 @@ def test_a_deleted_instance_stays_away_and_can_be_taken_back(
     studio.mark_point(80, 80)
     studio.segment_all()
     studio.instances.first.hover()
-    studio.instances.first.get_by_label("Delete the instance").click()
-    expect(studio.instances).to_have_count(2)
+    studio.instances.first.get_by_label("Reject").click()
+    expect(studio.rejected).to_have_count(1)
     expect(studio.card("three.png")).to_contain_text("2 found")
-    studio.page.locator("#st-instances").get_by_role("button", name="Undo").click()
-    expect(studio.instances).to_have_count(3)
+    studio.page.get_by_role("button", name="Undo", exact=True).click()
+    expect(studio.rejected).to_have_count(0)
 
-    studio.instances.first.get_by_role("button").first.press("Delete")
-    expect(studio.instances).to_have_count(2)
-    expect(studio.instances.first.get_by_role("button").first).to_be_focused()
+    studio.instances.first.get_by_role("button").first.press("x")
+    expect(studio.rejected).to_have_count(1)
+    # The next undecided one is at hand.
+    expect(studio.instances.nth(1).get_by_role("button").first).to_be_focused()
     studio.segment_all()
-    expect(studio.instances).to_have_count(2)
+    expect(studio.instances).to_have_count(3)
+    expect(studio.rejected).to_have_count(1)
 
 
 def test_a_reload_comes_back_to_the_same_image(studio: StudioPage, pictures: list[Path]) -> None:

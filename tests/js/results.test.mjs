@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { decoded, instanceAt, passes } from "../../app/canvas/static/results.js";
+import { decoded, instanceAt, passes, updated } from "../../app/canvas/static/results.js";
 import { mask } from "./masks.mjs";
 
 const IMAGE = { width: 60, height: 40 };
@@ -9,8 +9,8 @@ const [block, ring] = [mask("block"), mask("block with a hole")];
 
 function document() {
   const instances = [
-    { id: 1, category_id: 1, score: 0.4, status: "proposed", counts: ring.counts },
-    { id: 2, category_id: 1, score: 0.2, status: "accepted", counts: block.counts },
+    { id: 1, category_id: 1, score: 0.4, status: "proposed", z_order: 0, counts: ring.counts },
+    { id: 2, category_id: 1, score: 0.2, status: "accepted", z_order: 0, counts: block.counts },
   ];
   return { schema: 1, run_id: 3, size: block.size, instances };
 }
@@ -38,7 +38,8 @@ test("the smallest instance at a place is found, at image scale; holes are not i
 test("an empty mask is left out instead of breaking the rest", () => {
   const received = document();
   const { counts } = mask("empty");
-  received.instances.push({ id: 9, category_id: 1, score: 1, status: "proposed", counts });
+  const more = { id: 9, category_id: 1, score: 1, status: "proposed", z_order: 0, counts };
+  received.instances.push(more);
   assert.deepEqual(
     decoded(received).instances.map(({ id }) => id),
     [2, 1],
@@ -46,7 +47,26 @@ test("an empty mask is left out instead of breaking the rest", () => {
 });
 
 test("the threshold lets equal scores and all accepted ones through", () => {
-  assert.ok(passes({ accepted: false, score: 0.5 }, 0.5));
-  assert.ok(!passes({ accepted: false, score: 0.49 }, 0.5));
-  assert.ok(passes({ accepted: true, score: 0.1 }, 0.5));
+  assert.ok(passes({ status: "proposed", score: 0.5 }, 0.5));
+  assert.ok(!passes({ status: "proposed", score: 0.49 }, 0.5));
+  assert.ok(passes({ status: "accepted", score: 0.1 }, 0.5));
+  assert.ok(!passes({ status: "rejected", score: 0.9 }, 0.5));
+});
+
+test("what was changed takes the place of what was there, brought forward it lies on top", () => {
+  const all = decoded(document());
+  const [ringFirst] = document().instances;
+  const after = updated(all, [{ ...ringFirst, z_order: -1, rev: 4 }], []);
+  assert.deepEqual(
+    after.instances.map(({ id, rev }) => [id, rev]),
+    [
+      [1, 4],
+      [2, undefined],
+    ],
+  );
+  assert.deepEqual(
+    updated(after, [], [1]).instances.map(({ id }) => id),
+    [2],
+  );
+  assert.equal(all.instances.length, 2);
 });

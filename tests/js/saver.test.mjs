@@ -41,15 +41,35 @@ test("an edit is sent at once with the revision it was made from", async () => {
   assert.ok(!saver.isDirty);
 });
 
-test("edits during a save wait, the newest alone is sent, from the new revision", async () => {
+test("edits during a save wait; each is a step, made from the revision before it", async () => {
   const { saver, log } = made();
-  for (const marks of MARKS) saver.put(1, marks);
+  for (const marks of MARKS) saver.put(1, marks, marks === MARKS[2] ? "move c" : null);
   assert.equal(log.sent.length, 1);
-  await answer(log.sent[0], { ok: true, rev: 11 });
-  assert.equal(log.sent.length, 2);
-  assert.deepEqual([log.sent[1].base_rev, log.sent[1].prompts], [11, MARKS[2]]);
-  await answer(log.sent[1], { ok: true, rev: 12 });
+  assert.deepEqual(saver.unsaved(1), MARKS[2]);
+  for (let i = 0; i < 3; i += 1) await answer(log.sent[i], { ok: true, rev: 11 + i });
+  assert.deepEqual(
+    log.sent.map(({ base_rev, prompts, merge_key }) => [base_rev, prompts, merge_key]),
+    [
+      [10, MARKS[0], null],
+      [11, MARKS[1], null],
+      [12, MARKS[2], "move c"],
+    ],
+  );
   assert.deepEqual(log.states.slice(-1), ["saved"]);
+});
+
+test("whoever waits learns that all is saved, or that it is not", async () => {
+  const { saver, log } = made();
+  assert.equal(await saver.idle(), true);
+  saver.put(1, MARKS[0]);
+  const saved = saver.idle();
+  await answer(log.sent[0], { ok: true, rev: 11 });
+  assert.equal(await saved, true);
+  saver.put(1, MARKS[1]);
+  const lost = saver.idle();
+  await answer(log.sent[1], null);
+  assert.equal(await lost, false);
+  assert.equal(await saver.idle(), false, "as long as the server is away");
 });
 
 test("another image does not push an unsaved one aside", async () => {

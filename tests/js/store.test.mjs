@@ -25,46 +25,44 @@ function loaded(changes = {}) {
 
 const ids = (store) => store.prompts.map(({ id }) => id);
 
-test("every edit can be undone and done again", () => {
-  const store = loaded();
-  store.addPrompt(point("b"));
-  store.removePrompt("a");
-  store.replacePrompt(point("b", 9));
-  assert.deepEqual(ids(store), ["b"]);
-  for (let i = 0; i < 3; i += 1) store.undo();
-  assert.deepEqual(ids(store), ["a"]);
-  assert.equal(store.canUndo, false);
-  for (let i = 0; i < 3; i += 1) store.redo();
-  assert.deepEqual(store.prompts, [point("b", 9)]);
+test("what can be undone and redone is what the server says", () => {
+  const store = loaded({ history: { head: 4, undo: "mark added", redo: null } });
+  assert.ok(store.canUndo && !store.canRedo);
+  store.receive({ history: { head: 3, undo: null, redo: "mark added" }, prompts: [] });
+  assert.ok(!store.canUndo && store.canRedo);
+  assert.deepEqual(store.prompts, []);
+  assert.ok(!store.heard.includes("prompts"), "it is not to be saved again");
 });
 
-test("a new edit ends what could be done again", () => {
-  const store = loaded();
-  store.addPrompt(point("b"));
-  store.undo();
+test("with a new edit there is something to undo at once, and nothing to redo any more", () => {
+  const store = loaded({ history: { head: 3, undo: null, redo: "mark added" } });
   store.addPrompt(point("c"));
-  assert.equal(store.canRedo, false);
+  assert.ok(store.canUndo && !store.canRedo);
   assert.deepEqual(ids(store), ["a", "c"]);
+  store.setHistory({ head: 5, undo: "mark added", redo: null });
+  assert.equal(store.history.head, 5);
 });
 
-test("steps with the same key are undone together, others are not", () => {
+test("edits say with which others they are undone together", () => {
   const store = loaded();
-  for (const x of [6, 7, 8]) store.replacePrompt(point("a", x), "move a");
-  store.undo();
-  assert.deepEqual(store.prompts, [point("a")]);
   store.replacePrompt(point("a", 6), "move a");
-  assert.equal(store.past.length, 1, "after an undo a new step begins");
+  assert.equal(store.mergeKey, "move a");
+  store.addPrompt(point("b"));
+  assert.equal(store.mergeKey, null);
 });
 
-test("deleting an instance is told, and undoing it too", () => {
+test("several instances are selected, and those that are gone no longer are", () => {
   const store = loaded();
-  store.select({ instanceId: 4 });
-  store.deleteInstance(4);
-  assert.equal(store.selectedInstanceId, null);
-  store.undo();
-  const told = store.heard.filter((change) => change.deleted || change.restored);
-  assert.deepEqual(told, [{ deleted: 4 }, { restored: 4 }]);
-  assert.ok(!store.heard.includes("prompts"), "the marks did not change, nothing is to be saved");
+  store.select({ instanceIds: [4] });
+  store.toggleInstance(5);
+  store.toggleInstance(6);
+  store.toggleInstance(4);
+  assert.deepEqual(store.selectedInstanceIds, [5, 6]);
+  assert.equal(store.selectedInstanceId, 6);
+  store.receive({ history: store.history, removed: [6] });
+  assert.deepEqual(store.selectedInstanceIds, [5]);
+  store.select({ promptId: "a" });
+  assert.deepEqual(store.selectedInstanceIds, []);
 });
 
 test("a mark that goes takes its selection along", () => {
@@ -78,6 +76,7 @@ test("a mark that goes takes its selection along", () => {
 test("another image has a history of its own", () => {
   const store = loaded();
   store.addPrompt(point("b"));
+  assert.ok(store.canUndo);
   store.load({ image_id: 8, url: "v", width: 5, height: 5 }, []);
   assert.equal(store.canUndo, false);
   assert.deepEqual(store.prompts, []);

@@ -10,19 +10,17 @@ import {
   REACH,
   removeVertex,
 } from "./gestures.js";
+import { InstanceCommands } from "./instance_commands.js";
 import { cornerCount, extended, handlesOf, moved, reshaped } from "./shapes.js";
 import { sidesOf, withVertexOn } from "./vertices.js";
 import { fitted, toImage, zoomedAt } from "./view.js";
 
 const WIDEST_STROKE = 2000;
 
-export class Commands {
-  constructor(surface, pointer, panels) {
-    Object.assign(this, { surface, pointer, panels });
-  }
-
-  get store() {
-    return this.surface.store;
+export class Commands extends InstanceCommands {
+  constructor(surface, pointer, panels, editor) {
+    super(surface, editor);
+    Object.assign(this, { pointer, panels });
   }
 
   get settings() {
@@ -72,22 +70,17 @@ export class Commands {
     if (selectedPrompt && !readOnly && selectedPrompt.category_id !== category.id) {
       this.store.replacePrompt({ ...selectedPrompt, category_id: category.id });
     }
+    if (this.store.selectedInstanceIds.length) this.relabelAs(category);
     this.store.activate(category.id);
   }
 
   undo() {
     if (this.surface.draft) return this.dropCorner();
-    return this.step("undo", "Undone");
+    return this.editor.travel("undo");
   }
 
   redo() {
-    this.step("redo", "Done again");
-  }
-
-  step(direction, said) {
-    if (this.store.readOnly || !this.store[direction === "undo" ? "canUndo" : "canRedo"]) return;
-    this.store[direction]();
-    this.surface.say(said);
+    return this.editor.travel("redo");
   }
 
   /** Take back the last corner of the polygon being drawn. */
@@ -99,7 +92,7 @@ export class Commands {
   }
 
   delete() {
-    const { selectedPrompt, selectedInstanceId, readOnly } = this.store;
+    const { selectedPrompt, selectedInstanceIds: ids, readOnly } = this.store;
     if (readOnly) return;
     if (this.surface.draft) this.dropCorner();
     else if (this.surface.handle !== null && selectedPrompt.type === "polygon")
@@ -107,10 +100,7 @@ export class Commands {
     else if (selectedPrompt) {
       this.surface.say(`${described(selectedPrompt, this.store)} deleted`);
       this.store.removePrompt(selectedPrompt.id);
-    } else if (selectedInstanceId !== null) {
-      this.surface.say(`Found object deleted; ${this.surface.keymap.shown("undo")} brings it back`);
-      this.store.deleteInstance(selectedInstanceId);
-    }
+    } else if (ids.length) this.change("delete");
   }
 
   /** Make a found object an example of its category: a mask on this image, which undo takes back. */

@@ -154,21 +154,23 @@ export function addVertex(surface, at, positive, reach) {
 }
 
 /**
- * Take hold of what is under the pointer: a handle, a mark, a found object, or the image.
- * @param {boolean} removes whether a corner of a polygon is to be taken away instead.
+ * Take hold of what is under the pointer: a handle, a mark, an object, or the image.
+ * @param {{adds: boolean, removes: boolean}} how whether an object is selected beside those that
+ *   are, and whether a corner of a polygon is taken away.
  */
-export function grab(surface, start, reach, removes) {
+export function grab(surface, start, reach, { adds, removes }) {
   const { store } = surface;
   const at = surface.toImage(start);
   const near = reach * surface.pixel;
   const { selectedPrompt } = store;
-  if (store.readOnly) return pan(surface, start, () => selectInstance(surface, at));
+  const select = () => selectInstance(surface, at, adds);
+  if (store.readOnly || adds) return pan(surface, start, select);
   if (selectedPrompt) {
     const handle = handleUnder(selectedPrompt, at, near);
     if (handle >= 0) return grabHandle(surface, start, handle, removes);
   }
   const prompt = promptUnder(surface, at, near);
-  if (!prompt) return pan(surface, start, () => selectInstance(surface, at));
+  if (!prompt) return pan(surface, start, select);
   store.select({ promptId: prompt.id });
   return drag(surface, start, prompt, (to) =>
     moved(prompt, to.x - at.x, to.y - at.y, surface.image),
@@ -211,8 +213,11 @@ export function promptUnder(surface, at, near) {
   return byLine ?? (surface.instanceUnder(at) ? null : inside(prompts));
 }
 
-function selectInstance(surface, at) {
-  surface.store.select({ instanceId: surface.instanceUnder(at)?.id ?? null });
+function selectInstance(surface, at, adds) {
+  const { store } = surface;
+  const found = surface.instanceUnder(at);
+  if (!adds) store.select({ instanceIds: found ? [found.id] : [] });
+  else if (found) store.toggleInstance(found.id);
 }
 
 /**

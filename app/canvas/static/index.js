@@ -3,14 +3,16 @@
  *
  * Other parts of the page speak to it by events on `document`, without a detour over the server:
  * dinov:threshold {score_threshold}, dinov:category-threshold {category_id, score_threshold},
- * dinov:hidden {category_ids}, dinov:highlight and dinov:select {instance_id},
+ * dinov:hidden {category_ids}, dinov:highlight {instance_id}, dinov:select {instance_ids},
  * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
- * dinov:reference {instance_id}. It says dinov:hover {instance_id}, dinov:category itself, and for
- * keys that mean something to other parts of the page dinov:page {does}.
+ * dinov:reference {instance_id}, dinov:command {name, argument}. It says dinov:hover {instance_id},
+ * dinov:selected {instance_ids}, dinov:category itself, and for keys that mean something to other
+ * parts of the page dinov:page {does}.
  */
 import { FoundBar } from "./found_bar.js";
 import { Commands } from "./commands.js";
 import { make, showKeys } from "./dom.js";
+import { Editor } from "./edits.js";
 import { Keymap } from "./keymap.js";
 import { Notices, Panels, StatusLine } from "./panels.js";
 import { Pointer } from "./pointer.js";
@@ -32,11 +34,12 @@ function stageLabel(keymap) {
 /**
  * Build the canvas inside `host`.
  * @param {{host: HTMLElement, props: {value: string}, trigger: Function, watch: Function,
- *   save: (text: string) => Promise<string>}} page what the component gives.
+ *   save: (text: string) => Promise<string>, edit: (text: string) => Promise<string>}} page what the
+ *   component gives.
  */
-export async function mount({ host, props, trigger, watch, save }) {
+export async function mount({ host, props, trigger, watch, save, edit }) {
   await styled();
-  const canvas = new Canvas(host, trigger, save);
+  const canvas = new Canvas(host, trigger, { save, edit });
   watch("value", () => canvas.receive(props.value));
   canvas.receive(props.value);
 }
@@ -54,7 +57,7 @@ function styled() {
 }
 
 class Canvas {
-  constructor(host, trigger, save) {
+  constructor(host, trigger, { save, edit }) {
     this.host = host;
     this.trigger = trigger;
     this.requestedFor = null;
@@ -75,8 +78,17 @@ class Canvas {
     this.saver = new Saver({
       send: async (text) => JSON.parse(await save(text)),
       onState: (state) => this.status.showSaved(state),
-      onSaved: (saved) => trigger("prompts_changed", saved),
+      onSaved: (saved, history) => this.onSaved(saved, history),
       later: (callback, ms) => setTimeout(callback, ms),
+    });
+    this.editor = new Editor({
+      store: this.store,
+      saver: this.saver,
+      find: (id) => this.surface.findInstance(id),
+      send: async (text) => JSON.parse(await edit(text)),
+      take: (reply) => this.take(reply),
+      reload: (imageId) => this.request(imageId),
+      say: (text) => this.status.say(text),
     });
     this.build();
     this.listen();
@@ -88,7 +100,7 @@ class Canvas {
     const { surface } = this;
     this.pointer = new Pointer(surface);
     this.panels = new Panels(surface);
-    this.commands = new Commands(surface, this.pointer, this.panels);
+    this.commands = new Commands(surface, this.pointer, this.panels, this.editor);
     this.panels.menu = new CategoryMenu(surface, (index) => this.commands.category(index));
     this.toolbar = new Toolbar(surface, this.commands, this.panels.menu);
     this.zoomBar = new ZoomBar(surface, this.commands);
@@ -128,7 +140,7 @@ class Canvas {
     this.on(document, "dinov:hidden", ({ detail }) => settings.set({ hidden: detail.category_ids }));
     tell("dinov:hidden-asked", null);
     this.on(document, "dinov:highlight", ({ detail }) => store.highlight(detail.instance_id));
-    this.on(document, "dinov:select", ({ detail }) => this.selectInstance(detail.instance_id));
+    this.on(document, "dinov:select", ({ detail }) => this.selectInstances(detail.instance_ids));
     this.on(document, "dinov:mark", ({ detail }) => {
       this.wantedMark = detail;
       this.selectWantedMark();
@@ -136,6 +148,7 @@ class Canvas {
     this.on(document, "dinov:reference", ({ detail }) =>
       this.commands.reference(detail.instance_id),
     );
+    this.on(document, "dinov:command", ({ detail }) => this.commands[detail.name](detail.argument));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
   }
 
@@ -211,22 +224,39 @@ class Canvas {
   onStore(change) {
     const { store, trigger } = this;
     const image_id = store.image?.id ?? null;
-    if (change === "prompts") this.saver.put(image_id, store.prompts);
+    if (change === "prompts") this.saver.put(image_id, store.prompts, store.mergeKey);
     if (change === "selection")
       trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
+    if (store.selectedInstanceIds !== this.toldSelected) {
+      this.toldSelected = store.selectedInstanceIds;
+      tell("dinov:selected", { instance_ids: store.selectedInstanceIds });
+    }
     if (change === "category") {
       trigger("category_picked", { category_id: store.activeCategoryId });
       tell("dinov:category", { category_id: store.activeCategoryId });
     }
     if (change === "highlight") tell("dinov:hover", { instance_id: store.highlightedInstanceId });
-    if (change.deleted) trigger("instance_deleted", { image_id, instance_id: change.deleted });
-    if (change.restored) trigger("instance_restored", { image_id, instance_id: change.restored });
     this.update();
   }
 
-  selectInstance(instanceId) {
-    this.store.select({ instanceId });
-    const found = this.surface.results?.instances.find(({ id }) => id === instanceId);
+  onSaved(saved, history) {
+    const isShown = this.store.image?.id === saved.image_id;
+    if (isShown && !this.saver.unsaved(saved.image_id)) this.store.setHistory(history);
+    this.trigger("prompts_changed", saved);
+  }
+
+  /** Show what an edit, an undo or a redo has changed. */
+  take(reply) {
+    const { id } = this.store.image;
+    if (reply.rev !== undefined) this.saver.track(id, reply.rev);
+    this.surface.takeInstances(reply);
+    this.store.receive(reply);
+    this.trigger("image_edited", { image_id: id });
+  }
+
+  selectInstances(instanceIds) {
+    this.store.select({ instanceIds });
+    const found = this.surface.findInstance(instanceIds.at(-1));
     if (found) this.surface.reveal(found);
   }
 

@@ -85,6 +85,21 @@ export const SECTIONS = [
     ],
   },
   {
+    title: "Objects",
+    actions: [
+      { id: "accept", does: "Accept", keys: ["a"], run: ["decide", "accepted"] },
+      { id: "reject", does: "Reject", keys: ["x"], run: ["decide", "rejected"] },
+      { id: "propose", does: "Make it a proposal again", keys: ["shift x"], run: ["decide", "proposed"] },
+      { id: "relabel", does: "Another category", keys: ["r"], run: ["relabel"] },
+      { id: "merge", does: "Merge the selected", keys: ["j"], run: ["change", "merge"] },
+      { id: "fill-holes", does: "Fill holes", keys: ["c"], run: ["change", "fill_holes"] },
+      { id: "specks", does: "Remove specks", keys: ["shift c"], run: ["change", "remove_specks"] },
+      { id: "simplify", does: "Simplify the outline", keys: ["shift o"], run: ["change", "simplify"] },
+      { id: "forward", does: "Bring forward", keys: ["shift pageup"], run: ["change", "bring_forward"] },
+      { id: "back", does: "Send back", keys: ["shift pagedown"], run: ["change", "send_back"] },
+    ],
+  },
+  {
     title: "Look",
     actions: [
       { id: "pan", does: "Hold and drag to move the image", keys: ["space"], run: ["pan"] },

@@ -138,7 +138,7 @@ export class Notices {
     if (resultsState === "failed") return "The found objects could not be loaded";
     if (!results || resultsState === "none") return "";
     if (left.length === 0)
-      return results.instances.length ? "All found objects deleted" : "Nothing found in this image";
+      return results.instances.length ? "All found objects are rejected" : "Nothing found in this image";
     if (!settings.overlay) return `Found objects are hidden${byKey(keymap, "overlay", "shows them")}`;
     if (shown.length > 0) return "";
     const them =
@@ -242,7 +242,7 @@ function hintFor({ image, store, settings, keymap }) {
     return `Painting: ${described(store.selectedPrompt, store)}${byKey(keymap, "enter", "begins a new one")}`;
   if (store.selectedPrompt)
     return `${described(store.selectedPrompt, store)}: drag to move${byKey(keymap, "delete", "deletes")}`;
-  if (store.selectedInstanceId !== null) return `Found object selected${byKey(keymap, "delete", "deletes it")}`;
+  if (store.selectedInstanceIds.length) return "Shift+click selects more objects";
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;
 }

@@ -56,7 +56,8 @@ export class Pointer {
     const resting = event.pointerType === "touch" && this.penSeen;
     if (event.button === 1 || this.panHeld || resting) return pan(surface, at);
     if (settings.tool === "select" || store.readOnly) {
-      return event.button === 0 ? grab(surface, at, reach, isModified(event)) : null;
+      const how = { adds: event.shiftKey, removes: isModified(event) };
+      return event.button === 0 ? grab(surface, at, reach, how) : null;
     }
     if (!store.activeCategory) {
       surface.say("Add a category first: what should be found?");

@@ -35,22 +35,27 @@ export function paintImage(context, picture, image, view) {
   }
 }
 
-/** @returns {object[]} the instances that are not deleted. */
-export function leftInstances(results, store) {
-  return results?.instances.filter(({ id }) => !store.state.deleted.includes(id)) ?? [];
+/** @returns {object[]} the instances that are not rejected. */
+export function leftInstances(results) {
+  return results?.instances.filter(({ status }) => status !== "rejected") ?? [];
 }
 
 /** @returns {object[]} those of them that pass the score threshold. */
 export function shownInstances(results, store) {
-  return leftInstances(results, store).filter((found) => passes(found, store.thresholdOf(found.categoryId)));
+  return leftInstances(results).filter((found) =>
+    passes(found, store.thresholdOf(found.categoryId)),
+  );
 }
 
-/** Paint the instances, the highlighted and the selected one above the others. */
+/** Paint the instances, the highlighted and the selected ones above the others, also if rejected. */
 export function paintResults(context, results, store, view, settings) {
   const perMaskPixel = (view.scale * store.image.width) / results.width;
-  const shown = shownInstances(results, store).filter((found) => isVisible(found, settings));
-  const emphasis = ({ id }) =>
-    id === store.selectedInstanceId ? 2 : id === store.highlightedInstanceId ? 1 : 0;
+  const selected = new Set(store.selectedInstanceIds);
+  const emphasis = ({ id }) => (selected.has(id) ? 2 : id === store.highlightedInstanceId ? 1 : 0);
+  const rejected = results.instances.filter((one) => one.status === "rejected" && emphasis(one));
+  const shown = [...shownInstances(results, store), ...rejected].filter((found) =>
+    isVisible(found, settings),
+  );
   context.save();
   context.translate(view.x, view.y);
   context.scale(perMaskPixel, (view.scale * store.image.height) / results.height);
@@ -60,7 +65,9 @@ export function paintResults(context, results, store, view, settings) {
       const { color, hatch } = lookOf(found, store, settings);
       const paths = pathsOf(found, results.height);
       const path = perMaskPixel < PIXEL_SCALE ? paths.smooth : paths.exact;
-      paintInstance(context, path, color, { ...settings, hatch, level, pixel: 1 / perMaskPixel });
+      const look = { ...settings, hatch, level, pixel: 1 / perMaskPixel };
+      if (found.status === "rejected") paintRejected(context, path, color, look);
+      else paintInstance(context, path, color, look);
     }
   }
   context.restore();
@@ -90,9 +97,23 @@ function paintInstance(context, path, color, { opacity, outline, hatch, level, p
   context.stroke(path);
 }
 
+function paintRejected(context, path, color, { pixel }) {
+  context.save();
+  context.strokeStyle = "rgba(255, 255, 255, 0.95)";
+  context.lineWidth = 4 * pixel;
+  context.stroke(path);
+  context.setLineDash([6 * pixel, 5 * pixel]);
+  context.strokeStyle = color;
+  context.lineWidth = 2.5 * pixel;
+  context.stroke(path);
+  context.restore();
+}
+
+const SIGNS = { accepted: " ✓", rejected: " ✕", proposed: "" };
+
 function paintLabel(context, found, results, store, view, color) {
   const category = store.category(found.categoryId);
-  const text = `${category?.name ?? "unknown"} ${found.score.toFixed(2)}${found.accepted ? " ✓" : ""}`;
+  const text = `${category?.name ?? "unknown"} ${found.score.toFixed(2)}${SIGNS[found.status]}`;
   const { x, y } = toStage(view, {
     x: (found.box.x0 * store.image.width) / results.width,
     y: (found.box.y0 * store.image.height) / results.height,

@@ -7,39 +7,52 @@ import { areaOf, boxOf, contains, runEnds } from "./rle.js";
 const SMOOTHING = 0.75;
 
 /**
- * @typedef {object} Found an instance: {id, categoryId, score, accepted, area, ends, box}, where
- *   `ends` and `box` are in pixels of the mask.
+ * @typedef {object} Found an instance: {id, rev, categoryId, score, status, accepted, origin, zOrder,
+ *   area, ends, box}, where `ends` and `box` are in pixels of the mask.
  * @typedef {{runId: number | null, width: number, height: number, instances: Found[]}} Results
  */
 
 /**
  * @param {object} document a results document.
- * @returns {Results} largest first, so that small ones are painted on top.
+ * @returns {Results} as they are painted, the lowest first.
  */
 export function decoded(document) {
   const [height, width] = document.size;
-  const instances = document.instances
-    .map((instance) => decodedInstance(instance, height))
-    .filter((instance) => instance.box !== null)
-    .sort((a, b) => b.area - a.area);
+  const instances = stacked(document.instances.map((one) => decodedInstance(one, height)));
   return { runId: document.run_id, width, height, instances };
 }
 
-function decodedInstance({ id, category_id: categoryId, score, status, counts }, height) {
-  const ends = runEnds(counts);
+/** @returns {Results} with instances of a document in the place of those before, or gone. */
+export function updated(results, documents, removed) {
+  const gone = new Set([...removed, ...documents.map(({ id }) => id)]);
+  const kept = results.instances.filter(({ id }) => !gone.has(id));
+  const fresh = documents.map((one) => decodedInstance(one, results.height));
+  return { ...results, instances: stacked([...kept, ...fresh]) };
+}
+
+function decodedInstance(document, height) {
+  const { id, rev, category_id: categoryId, score, status, origin, z_order: zOrder } = document;
+  const ends = runEnds(document.counts);
   const accepted = status === "accepted";
   const [area, box] = [areaOf(ends), boxOf(ends, height)];
-  return { id, categoryId, score, accepted, area, ends, box };
+  return { id, rev, categoryId, score, status, accepted, origin, zOrder, area, ends, box };
+}
+
+/** Small ones lie on large ones, unless someone has brought one forward or sent it back. */
+function stacked(instances) {
+  return instances
+    .filter(({ box }) => box !== null)
+    .sort((a, b) => a.zOrder - b.zOrder || b.area - a.area);
 }
 
 /** @returns {boolean} whether the score slider lets an instance through; accepted ones always are. */
-export function passes(instance, threshold) {
-  return instance.accepted || instance.score >= threshold;
+export function passes({ status, score }, threshold) {
+  return status === "accepted" || (status === "proposed" && score >= threshold);
 }
 
 /**
  * @param {{x: number, y: number}} at in image pixels.
- * @returns {Found | null} the smallest of the instances at a place.
+ * @returns {Found | null} the uppermost of the instances at a place.
  */
 export function instanceAt(results, instances, { x, y }, image) {
   const column = Math.floor((x * results.width) / image.width);

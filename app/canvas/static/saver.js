@@ -1,19 +1,20 @@
 /**
- * Brings every edit to the server: in order, one at a time, the newest state of an image replacing
- * one that has not left yet. What could not be saved is kept and tried again. No DOM.
+ * Brings every edit of marks to the server: in order, one at a time, each a step of its history.
+ * What could not be saved is kept and tried again. No DOM.
  */
 
 const RETRY_AFTER_MS = [1000, 2000, 5000, 10000, 30000];
 
 /**
- * @typedef {{ok: true, rev: number} | {ok: false, reason: "stale"|"gone"|"refused", message: string}} Reply
+ * @typedef {{ok: true, rev: number, history: object} | {ok: false, reason: "stale"|"gone"|"refused", message: string}} Reply
  * @typedef {{kind: "saved"|"saving"|"offline"|"refused"|"stale", message: string}} SaveState
  */
 export class Saver {
   /**
    * @param {(text: string) => Promise<Reply>} send rejects when the server cannot be reached.
    * @param {(state: SaveState) => void} onState
-   * @param {(saved: {image_id: number, rev: number, count: number}) => void} onSaved
+   * @param {(saved: {image_id: number, rev: number, count: number}, history: object) => void}
+   *   onSaved
    * @param {(callback: () => void, ms: number) => unknown} later
    */
   constructor({ send, onState, onSaved, later = setTimeout }) {
@@ -25,6 +26,7 @@ export class Saver {
     this.busy = false;
     this.failures = 0;
     this.turn = 0;
+    this.idlers = [];
   }
 
   /** True while something is not on the server yet. */
@@ -34,7 +36,7 @@ export class Saver {
 
   /** Unsaved prompts of an image, or null. They are newer than what the server sends. */
   unsaved(imageId) {
-    return this.waiting.get(imageId) ?? null;
+    return this.waiting.get(imageId)?.at(-1).prompts ?? null;
   }
 
   /** Learn the revision that the server has sent for an image. */
@@ -42,12 +44,25 @@ export class Saver {
     if (!this.waiting.has(imageId)) this.revs.set(imageId, rev);
   }
 
-  /** Save the prompts of an image. */
-  put(imageId, prompts) {
-    this.waiting.set(imageId, prompts);
+  /** Save the prompts of an image; saves in a row with the same key are undone together. */
+  put(imageId, prompts, mergeKey = null) {
+    // What is held back for a reason is sent as one step, later.
+    const before = this.blocked.has(imageId) ? [] : (this.waiting.get(imageId) ?? []);
+    this.waiting.set(imageId, [...before, { prompts, mergeKey }]);
     if (this.blocked.has(imageId)) return;
     this.onState({ kind: "saving", message: "" });
     this.pump();
+  }
+
+  /** @returns {Promise<boolean>} true once all is saved, false if something is in the way. */
+  idle() {
+    if (!this.isDirty) return Promise.resolve(true);
+    if (this.blocked.size || this.failures) return Promise.resolve(false);
+    return new Promise((resolve) => this.idlers.push(resolve));
+  }
+
+  tellIdlers(isSaved) {
+    for (const resolve of this.idlers.splice(0)) resolve(isSaved);
   }
 
   /** Try everything again, now. */
@@ -77,46 +92,60 @@ export class Saver {
   async pump() {
     const next = [...this.waiting].find(([imageId]) => !this.blocked.has(imageId));
     if (this.busy || !next) return;
-    const [imageId, prompts] = next;
+    const [imageId, [step]] = next;
     this.busy = true;
     this.turn += 1;
     let reply;
     try {
-      reply = await this.send(this.message(imageId, prompts));
+      reply = await this.send(this.message(imageId, step));
     } catch {
       reply = null;
     }
     this.busy = false;
     if (reply === null) this.tryLater();
-    else this.settle(imageId, prompts, reply);
+    else this.settle(imageId, step, reply);
   }
 
-  message(imageId, prompts) {
+  message(imageId, { prompts, mergeKey }) {
     const base = this.revs.get(imageId);
     const kind = "prompts";
-    return JSON.stringify({ schema: 1, kind, image_id: imageId, base_rev: base, prompts });
+    const step = { schema: 1, kind, image_id: imageId, base_rev: base, merge_key: mergeKey };
+    return JSON.stringify({ ...step, prompts });
   }
 
-  settle(imageId, prompts, reply) {
+  settle(imageId, step, reply) {
     this.failures = 0;
     if (reply.ok) {
       this.revs.set(imageId, reply.rev);
-      if (this.waiting.get(imageId) === prompts) this.waiting.delete(imageId);
-      this.onSaved({ image_id: imageId, rev: reply.rev, count: prompts.length });
+      this.drop(imageId, step);
+      const saved = { image_id: imageId, rev: reply.rev, count: step.prompts.length };
+      this.onSaved(saved, reply.history);
     } else if (reply.reason === "gone") {
       this.waiting.delete(imageId);
     } else {
       this.blocked.add(imageId);
+      this.waiting.set(imageId, this.waiting.get(imageId)?.slice(-1) ?? [step]);
       this.onState({ kind: reply.reason, message: reply.message });
+      this.tellIdlers(false);
     }
-    if (!this.isDirty) this.onState({ kind: "saved", message: "" });
+    if (!this.isDirty) {
+      this.onState({ kind: "saved", message: "" });
+      this.tellIdlers(true);
+    }
     this.pump();
+  }
+
+  drop(imageId, step) {
+    const left = (this.waiting.get(imageId) ?? []).filter((other) => other !== step);
+    if (left.length) this.waiting.set(imageId, left);
+    else this.waiting.delete(imageId);
   }
 
   tryLater() {
     const wait = RETRY_AFTER_MS[Math.min(this.failures, RETRY_AFTER_MS.length - 1)];
     this.failures += 1;
     this.onState({ kind: "offline", message: "The server cannot be reached." });
+    this.tellIdlers(false);
     const { turn } = this;
     this.later(() => {
       if (this.turn === turn) this.pump();

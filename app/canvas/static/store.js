@@ -1,13 +1,12 @@
 /**
- * What the canvas shows and how it came about: the document, the marks with their history, what
- * is selected. No DOM. Everything handed out is treated as immutable.
+ * What the canvas shows: the document, the marks, what is selected, and where the history stands.
+ * No DOM. Everything handed out is treated as immutable.
  *
- * The history keeps whole states {prompts, deleted}: prompts are few and shared between states,
- * and undoing cannot go wrong. `deleted` holds ids of instances, so that undo brings those back.
+ * The one history of an image is on the server: it holds marks and instances together and outlives
+ * the page. Here is only what it says can be undone and redone.
  */
 
-const HISTORY_LIMIT = 200;
-const EMPTY = { prompts: [], deleted: [] };
+const NO_HISTORY = { head: 0, undo: null, redo: null };
 
 export class Store {
   constructor() {
@@ -24,23 +23,22 @@ export class Store {
     this.scoreThreshold = 0;
     this.categoryThresholds = {};
     this.resultsUrl = null;
-    this.reset(EMPTY);
+    this.reset([], NO_HISTORY);
     this.emit("clear");
   }
 
-  /** Start a new history. */
-  reset(state) {
-    this.state = state;
-    this.past = [];
-    this.future = [];
+  reset(prompts, history) {
+    this.prompts = prompts;
+    this.history = history;
     this.mergeKey = null;
     this.selectedPromptId = null;
-    this.selectedInstanceId = null;
+    this.selectedInstanceIds = [];
     this.highlightedInstanceId = null;
   }
 
-  get prompts() {
-    return this.state.prompts;
+  /** The instance that was selected last, or null. */
+  get selectedInstanceId() {
+    return this.selectedInstanceIds.at(-1) ?? null;
   }
 
   get selectedPrompt() {
@@ -48,11 +46,11 @@ export class Store {
   }
 
   get canUndo() {
-    return this.past.length > 0;
+    return this.history.undo !== null;
   }
 
   get canRedo() {
-    return this.future.length > 0;
+    return this.history.redo !== null;
   }
 
   get activeCategory() {
@@ -86,7 +84,7 @@ export class Store {
       height: document.height,
     };
     this.readOnly = document.read_only;
-    this.reset({ prompts, deleted: [] });
+    this.reset(prompts, document.history ?? NO_HISTORY);
     this.apply(document);
     this.emit("load");
   }
@@ -113,71 +111,66 @@ export class Store {
   }
 
   /**
-   * Make an edit that can be undone.
-   * @param {Partial<{prompts: object[], deleted: number[]}>} changes
+   * Make an edit of the marks.
+   * @param {object[]} prompts all marks after it.
    * @param {string | null} mergeKey edits in a row with the same key are undone together.
    */
-  commit(changes, mergeKey = null) {
-    if (!mergeKey || mergeKey !== this.mergeKey) this.past.push(this.state);
-    if (this.past.length > HISTORY_LIMIT) this.past.shift();
+  commit(prompts, mergeKey = null) {
     this.mergeKey = mergeKey;
-    this.future = [];
-    this.enter({ ...this.state, ...changes });
+    // Until the server has answered: there is something to undo, and nothing to redo.
+    this.history = { ...this.history, undo: this.history.undo ?? "mark", redo: null };
+    this.enter(prompts);
+    this.emit("prompts");
   }
 
-  undo() {
-    if (this.canUndo) this.travel(this.past, this.future);
-  }
-
-  redo() {
-    if (this.canRedo) this.travel(this.future, this.past);
-  }
-
-  travel(from, to) {
-    to.push(this.state);
-    this.mergeKey = null;
-    this.enter(from.pop());
-  }
-
-  enter(state) {
-    const before = this.state;
-    this.state = state;
+  enter(prompts) {
+    this.prompts = prompts;
     if (!this.selectedPrompt) this.selectedPromptId = null;
-    if (state.deleted.includes(this.selectedInstanceId)) this.selectedInstanceId = null;
     this.emit("state");
-    this.reportDifference(before, state);
   }
 
-  reportDifference(before, after) {
-    if (before.prompts !== after.prompts) this.emit("prompts");
-    for (const id of after.deleted) if (!before.deleted.includes(id)) this.emit({ deleted: id });
-    for (const id of before.deleted) if (!after.deleted.includes(id)) this.emit({ restored: id });
+  /** Take over what the server says of the history. */
+  setHistory(history) {
+    this.history = history;
+    this.emit("update");
+  }
+
+  /** Take over what the server has changed: marks, and instances that are gone. */
+  receive({ history, prompts, removed = [] }) {
+    this.history = history;
+    const isLeft = (id) => !removed.includes(id);
+    this.selectedInstanceIds = this.selectedInstanceIds.filter(isLeft);
+    this.enter(prompts ?? this.prompts);
   }
 
   addPrompt(prompt) {
-    this.commit({ prompts: [...this.prompts, prompt] });
+    this.commit([...this.prompts, prompt]);
   }
 
   /** Replace the prompt that has the same id. */
   replacePrompt(prompt, mergeKey = null) {
     const prompts = this.prompts.map((old) => (old.id === prompt.id ? prompt : old));
-    this.commit({ prompts }, mergeKey);
+    this.commit(prompts, mergeKey);
   }
 
   removePrompt(id) {
-    this.commit({ prompts: this.prompts.filter((prompt) => prompt.id !== id) });
+    this.commit(this.prompts.filter((prompt) => prompt.id !== id));
   }
 
-  deleteInstance(id) {
-    this.commit({ deleted: [...this.state.deleted, id] });
-  }
-
-  /** Select a prompt, or an instance, or nothing. */
-  select({ promptId = null, instanceId = null } = {}) {
-    if (promptId === this.selectedPromptId && instanceId === this.selectedInstanceId) return;
+  /** Select a prompt, or instances, or nothing. */
+  select({ promptId = null, instanceIds = [] } = {}) {
+    const same = instanceIds.join() === this.selectedInstanceIds.join();
+    if (promptId === this.selectedPromptId && same) return;
     this.selectedPromptId = promptId;
-    this.selectedInstanceId = instanceId;
+    this.selectedInstanceIds = instanceIds;
     this.emit("selection");
+  }
+
+  /** Select one instance more, or one less. */
+  toggleInstance(id) {
+    const others = this.selectedInstanceIds.filter((other) => other !== id);
+    const isNew = others.length === this.selectedInstanceIds.length;
+    this.select({ instanceIds: isNew ? [...others, id] : others });
   }
 
   highlight(instanceId) {

@@ -18,7 +18,7 @@ import {
 import { boundsOf } from "./geometry.js";
 import { boxOf, contains } from "./rle.js";
 import { cornerCount } from "./shapes.js";
-import { instanceAt, ResultsLoader } from "./results.js";
+import { instanceAt, ResultsLoader, updated } from "./results.js";
 import { colorOf } from "./color.js";
 import { isVisible } from "./look.js";
 import { constrained, fitted, panned, toImage } from "./view.js";
@@ -170,7 +170,7 @@ export class Surface {
     this.resultsState = "loading";
     try {
       const results = await this.loader.get(url);
-      if (results) this.setResults(results, results.runId === null ? "none" : "ready");
+      if (results) this.setResults(results, stateOf(results));
     } catch (error) {
       this.setResults(null, "failed");
       this.say(`The found objects could not be loaded: ${error.message}`);
@@ -184,9 +184,27 @@ export class Surface {
     this.onChange("results");
   }
 
-  /** The instances that are not deleted. */
+  /** Take over instances that an edit has changed, without asking for all the others again. */
+  takeInstances({ instances, removed, results_rev: rev }) {
+    const url = `results/${this.image.id}?rev=${rev}`;
+    if (!this.results || this.resultsState === "loading") return this.store.update({ results_url: url });
+    this.store.resultsUrl = this.resultsUrl = url;
+    const results = updated(this.results, instances, removed);
+    return this.setResults(results, stateOf(results));
+  }
+
+  findInstance(id) {
+    return this.results?.instances.find((found) => found.id === id);
+  }
+
+  /** The selected instances, in the order they were selected. */
+  get selectedInstances() {
+    return this.store.selectedInstanceIds.map((id) => this.findInstance(id)).filter(Boolean);
+  }
+
+  /** The instances that are not rejected. */
   get left() {
-    return leftInstances(this.results, this.store);
+    return leftInstances(this.results);
   }
 
   /** Those of them that pass the score threshold. */
@@ -309,4 +327,9 @@ export class Surface {
       paintBrush(context, pointer, { width: strokeWidth, erases, color: this.nextColor }, view);
     }
   }
+}
+
+/** An image that was never segmented has results as soon as something was drawn on it. */
+function stateOf({ runId, instances }) {
+  return runId === null && !instances.length ? "none" : "ready";
 }

@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.canvas import STATIC_DIR, STATIC_URL, PromptsEvent, prompt_canvas
-from app.canvas.component import HTML_TEMPLATE, JS_ON_LOAD, save_reply
-from app.project import NotFound, StaleRevision
+from app.canvas import STATIC_DIR, STATIC_URL, EditEvent, PromptsEvent, prompt_canvas
+from app.canvas.component import HTML_TEMPLATE, JS_ON_LOAD, answer
+from app.canvas.edits import parse_edit
+from app.canvas.events import parse_prompts
+from app.project import NotFound, StaleEdit, StaleRevision
 from dinov.errors import InvalidPrompt
 
 MESSAGE = '{"schema":1,"kind":"prompts","image_id":7,"base_rev":3,"prompts":[]}'
 
 
-def save(event: PromptsEvent) -> int:
-    return event.base_rev + 1
+def save(event: PromptsEvent) -> dict[str, object]:
+    return {"rev": event.base_rev + 1}
+
+
+def edit(event: EditEvent) -> dict[str, object]:
+    return {"removed": []}
 
 
 def test_a_save_answers_with_the_new_revision() -> None:
-    assert save_reply(MESSAGE, save) == {"ok": True, "rev": 4}
+    reply = json.loads(answer(lambda: save(parse_prompts(MESSAGE))))
+    assert reply == {"ok": True, "rev": 4}
 
 
 @pytest.mark.parametrize(
     ("error", "reason", "said"),
     [
         (StaleRevision(7, 3, 5), "stale", "another window"),
+        (StaleEdit("Changed in another window."), "stale", "another window"),
         (NotFound("This image was removed."), "gone", "This image was removed."),
         (InvalidPrompt("A box without area."), "refused", "A box without area."),
         (RuntimeError("secret path /home/ann"), "refused", "its log says why"),
     ],
 )
 def test_a_save_that_fails_says_so_in_words(error: Exception, reason: str, said: str) -> None:
-    def failing(event: PromptsEvent) -> int:
+    def failing() -> dict[str, object]:
         raise error
 
-    reply = save_reply(MESSAGE, failing)
+    reply = json.loads(answer(failing))
     assert (reply["ok"], reply["reason"]) == (False, reason)
     assert said in reply["message"]
     assert "/home" not in reply["message"]
 
 
-def test_an_unreadable_save_is_refused_without_being_passed_on() -> None:
-    def never(event: PromptsEvent) -> int:
-        raise AssertionError("must not be called")
-
-    assert save_reply("{}", never)["reason"] == "refused"
+@pytest.mark.parametrize("parse", [parse_prompts, parse_edit])
+def test_an_unreadable_message_is_refused(parse: Callable[[str], object]) -> None:
+    assert json.loads(answer(lambda: {"parsed": parse("{}")}))["reason"] == "refused"
 
 
 def test_every_event_that_the_docstring_promises_can_be_listened_to() -> None:
     promised = re.findall(r"^        (\w+?)(?:, (\w+))? \{", prompt_canvas.__doc__ or "", re.M)
     names = {name for pair in promised for name in pair if name}
-    assert len(names) == 6
-    canvas = prompt_canvas(save)
+    assert len(names) == 5
+    canvas = prompt_canvas(save, edit)
     for name in names:
         assert callable(getattr(canvas, name))
 
@@ -66,7 +74,7 @@ def test_nothing_variable_enters_the_template() -> None:
 
 def test_the_modules_are_served_under_their_version() -> None:
     assert re.fullmatch(r"static/canvas/[0-9a-f]{12}", STATIC_URL)
-    assert f'"{STATIC_URL}/index.js"' in prompt_canvas(save).js_on_load
+    assert f'"{STATIC_URL}/index.js"' in prompt_canvas(save, edit).js_on_load
 
 
 def test_every_module_that_is_imported_exists() -> None:

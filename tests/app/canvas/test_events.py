@@ -15,10 +15,12 @@ from app.canvas.events import (
     parse_prompts,
     update_document,
 )
+from app.history import HistoryView
 from app.project import ProjectImage, StoredPrompt
 from dinov.errors import InvalidPrompt
 from dinov.types import Category, Prompt, PromptType
 
+NEW = HistoryView(0, None, None)
 IMAGE = ProjectImage(
     id=7,
     project_id="p",
@@ -63,6 +65,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "results_url": None,
         "score_threshold": 0.5,
         "category_thresholds": {},
+        "history": NEW,
     }
     return dict(json.loads(load_document(**{**fields, **changes})))
 
@@ -140,6 +143,7 @@ def test_the_page_gets_what_it_needs_to_show_an_image() -> None:
     assert sent["categories"][0] == {"id": 1, "name": "coin", "color": "#ff0000"}
     assert sent["results_url"] == "results/7?rev=1"
     assert sent["active_category_id"] == 2
+    assert sent["history"] == {"head": 0, "undo": None, "redo": None}
     assert not sent["read_only"]
 
 
@@ -154,6 +158,7 @@ def test_names_cannot_look_like_markup() -> None:
         results_url=None,
         score_threshold=0.5,
         category_thresholds={},
+        history=NEW,
     )
     assert "<" not in text
     assert json.loads(text)["name"] == IMAGE.file_name

@@ -83,7 +83,7 @@ class Difficult:
             ]
             for image_id, masks in self.masks.items()
         }
-        self.count, _ = studio.add_annotations(self.id, "made for a test", instances)
+        self.count, _ = studio.editing.add_annotations(self.id, "made for a test", instances)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from app.project import InstanceStatus, NotFound, StoredInstance
 from dinov.masks import decode_rle, encode_rle, mask_iou, rle_area, rle_box_xyxy
 from dinov.types import Rle
-from tests.app.conftest import as_bytes, draw
+from tests.app.conftest import as_bytes, decide, draw
 
 RED = (220, 20, 20)
 
@@ -86,12 +86,12 @@ def test_what_the_slider_shows_is_what_is_exported(marked, tmp_path):
     studio.segment_now(marked.id)
     first, second, small = (i["id"] for i in studio.results(marked.target.id)["instances"])
     studio.set_score_threshold(marked.id, 0.1)
-    studio.delete_instance(first)
+    decide(studio, first, "rejected")
     assert set(export(studio, marked.id, path)[2].anns) == {second, small}
     studio.set_score_threshold(marked.id, 0.5)
     assert set(export(studio, marked.id, path)[2].anns) == {second}
     assert set(export(studio, marked.id, path, score_threshold=0.1)[2].anns) == {second, small}
-    studio.accept_instance(small)
+    decide(studio, small)
     assert set(export(studio, marked.id, path)[2].anns) == {second, small}
     shown = studio.counts(marked.id)[marked.target.id].shown
     assert shown == 2

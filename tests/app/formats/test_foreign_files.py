@@ -297,7 +297,7 @@ def test_more_objects_than_a_palette_has_colours(tmp_path: Path, studio) -> None
         encode_rle(blocks((20, 20), (n % 20, n // 20, n % 20 + 1, n // 20 + 1))) for n in range(300)
     ]
     instances = [Instance(category.id, 1.0, r, rle_box_xyxy(r), rle_area(r)) for r in rles]
-    studio.add_annotations(project_id, "test", {image.id: instances})
+    studio.editing.add_annotations(project_id, "test", {image.id: instances})
     masks_report = studio.export(project_id, tmp_path / "png", format_name="png-masks")
     assert (masks_report.annotations, masks_report.is_lossless) == (300, True)
     assert len(png_masks.read(tmp_path / "png", Pictures()).dataset.annotations) == 300

@@ -15,6 +15,7 @@ from app.project import ImportReport, InvalidInput
 from app.segmentation import Studio
 from dinov.masks import decode_rle, encode_rle, rle_area, rle_box_xyxy
 from dinov.types import Instance
+from tests.app.conftest import decide
 from tests.app.formats.conftest import CATEGORIES, Difficult, blocks
 
 WITHOUT_SCORES = {"coco-panoptic", "yolo", "voc", "png-masks"}
@@ -98,7 +99,7 @@ def test_what_covers_what_is_told(studio: Studio, tmp_path: Path, name: str) -> 
     # The same mask twice, under two categories, is the extreme of overlap.
     other = studio.add_category(project_id, "blue")
     instances[-1] = Instance(other.id, *list(vars(instances[-1]).values())[1:])
-    studio.add_annotations(project_id, "test", {image.id: instances})
+    studio.editing.add_annotations(project_id, "test", {image.id: instances})
     report = studio.export(project_id, tmp_path / "out", format_name=name, with_images=True)
     assert not report.is_lossless
     assert any("others cover a part of it" in line for line in report.changed)
@@ -122,7 +123,7 @@ def test_an_import_can_be_repeated_and_brings_back_what_was_deleted(
     renamed = next(image for image in difficult.images if image.file_name == "same.jpg")
     studio.remove_image(renamed.id)
     instance = studio._store.instances(difficult.images[0].id)[0]
-    studio.delete_instance(instance.id)
+    decide(studio, instance.id, "rejected")
     report = import_files(studio, difficult.id, [path])
     # The one image that had to be called otherwise is not known under that name.
     assert report.lines[0].startswith("0 of 10 annotations imported; 9 are here already")
@@ -140,7 +141,7 @@ def test_what_an_export_had_to_rename_is_known_by_that_name(
     studio.export(difficult.id, tmp_path / "out", format_name=name, with_images=False)
     renamed = next(image for image in difficult.images if image.file_name == "same.jpg")
     (instance,) = studio._store.instances(renamed.id)
-    studio.delete_instance(instance.id)
+    decide(studio, instance.id, "rejected")
     report = import_files(studio, difficult.id, [tmp_path / "out"])
     assert report.is_lossless, report.lines
     assert report.lines[0].startswith("0 of 10 annotations imported; 10 are here already")

@@ -6,7 +6,9 @@ import json
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -19,19 +21,23 @@ from app.canvas import (
     EMPTY_DOCUMENT,
     STATIC_DIR,
     STATIC_URL,
+    CanvasPrompt,
+    EditEvent,
     PromptsEvent,
     load_document,
     prompt_canvas,
     update_document,
 )
+from app.history import HistoryView
 from app.project import ProjectImage, StaleRevision, StoredPrompt
 from dinov.masks import encode_rle
 from dinov.types import Category, Prompt, PromptType
 
+State = tuple[list[Prompt], list[dict[str, Any]] | None]
+History = dict[int, list[State]]
 EVENTS = (
     "prompts_changed",
-    "instance_deleted",
-    "instance_restored",
+    "image_edited",
     "instance_selected",
     "category_picked",
 )
@@ -50,14 +56,14 @@ def discs() -> list[dict[str, Any]]:
         mask = (distance < radius) & ((i < 2) | (distance > 20))
         rle = encode_rle(mask)
         found.append({"id": 11 + i, "category_id": 1 + i // 2, "score": score, **rle})
-    return [{"bbox": [], "area": 0, "status": "proposed", **one} for one in found]
+    made = {"bbox": [], "area": 0, "status": "proposed", "origin": "found", "z_order": 0, "rev": 0}
+    return [made | one for one in found]
 
 
 class CanvasServer:
     """Serves the page until stopped; tests set ``fail_with``, read ``saved`` and ``named``."""
 
     def __init__(self) -> None:
-        self.results: dict[int, list[dict[str, Any]]] = {1: discs(), 2: []}
         self.forget()
         api = FastAPI()
         api.get("/media/{image_id}")(self._media)
@@ -75,6 +81,9 @@ class CanvasServer:
 
     def forget(self) -> None:
         """Be as new, for the next test."""
+        self.results: dict[int, list[dict[str, Any]]] = {1: discs(), 2: []}
+        self.past: dict[int, list[State]] = defaultdict(list)
+        self.future: dict[int, list[State]] = defaultdict(list)
         self.revs: dict[int, int] = {}
         self.saved: dict[int, list[Prompt]] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -116,28 +125,73 @@ class CanvasServer:
             results_rev=0,
             position=image_id,
         )
-        prompts = self.saved.get(image_id, [])
         return load_document(
             image=image,
             url=f"media/{image_id}",
             rev=self.revs.get(image_id, 0),
-            prompts=[StoredPrompt(f"s{i}", image_id, prompt) for i, prompt in enumerate(prompts)],
+            prompts=self._stored(image_id),
             categories=CATEGORIES,
             active_category_id=None,
             results_url=f"results/{image_id}" if image_id in self.results else None,
             score_threshold=0.5,
             category_thresholds={},
+            history=self._history(image_id),
         )
 
-    def _save(self, event: PromptsEvent) -> int:
+    def _save(self, event: PromptsEvent) -> dict[str, Any]:
         if self.fail_with:
             raise self.fail_with
         rev = self.revs.get(event.image_id, 0)
         if event.base_rev != rev:
             raise StaleRevision(event.image_id, event.base_rev, rev)
+        self._remember(event.image_id)
         self.saved[event.image_id] = [s.prompt for s in event.stored_prompts(WIDTH, HEIGHT)]
         self.revs[event.image_id] = rev + 1
-        return rev + 1
+        return {"rev": rev + 1, "history": asdict(self._history(event.image_id))}
+
+    def _edit(self, event: EditEvent) -> dict[str, Any]:
+        image_id, operation = event.image_id, event.operation
+        before = {one["id"] for one in self.results.get(image_id, [])}
+        if operation.do == "undo":
+            self._travel(image_id, self.past, self.future)
+        elif operation.do == "redo":
+            self._travel(image_id, self.future, self.past)
+        else:
+            self._remember(image_id)
+            gone = operation.ids if operation.do == "delete" else ()
+            left = [one for one in self.results[image_id] if one["id"] not in gone]
+            self.results[image_id] = left
+        instances = self.results.get(image_id, [])
+        prompts = self._stored(image_id)
+        return {
+            "history": asdict(self._history(image_id)),
+            "results_rev": 1,
+            "instances": instances,
+            "removed": sorted(before - {one["id"] for one in instances}),
+            "rev": self.revs.get(image_id, 0),
+            "prompts": [
+                CanvasPrompt.of(p).model_dump(mode="json", exclude_none=True) for p in prompts
+            ],
+        }
+
+    def _remember(self, image_id: int) -> None:
+        self.past[image_id].append((self.saved.get(image_id, []), self.results.get(image_id)))
+        self.future[image_id].clear()
+
+    def _travel(self, image_id: int, source: History, target: History) -> None:
+        target[image_id].append((self.saved.get(image_id, []), self.results.get(image_id)))
+        self.saved[image_id], results = source[image_id].pop()
+        if results is not None:
+            self.results[image_id] = results
+        self.revs[image_id] = self.revs.get(image_id, 0) + 1
+
+    def _history(self, image_id: int) -> HistoryView:
+        past, future = self.past[image_id], self.future[image_id]
+        return HistoryView(len(past), "step" if past else None, "step" if future else None)
+
+    def _stored(self, image_id: int) -> list[StoredPrompt]:
+        prompts = self.saved.get(image_id, [])
+        return [StoredPrompt(f"s{i}", image_id, prompt) for i, prompt in enumerate(prompts)]
 
     def mark_elsewhere(self, image_id: int) -> None:
         """Do what another window would: leave a single point on the image."""
@@ -152,7 +206,7 @@ class CanvasServer:
                 opened = {i: gr.Button(f"Image {i}") for i in (1, 2, 3, 4)}
                 empty, lower = gr.Button("No image"), gr.Button("Lower")
                 note = gr.Textbox(label="Note")
-            canvas = prompt_canvas(self._save, elem_id="canvas")
+            canvas = prompt_canvas(self._save, self._edit, elem_id="canvas")
             for image_id, button in opened.items():
                 button.click(lambda i=image_id: self._document(i), outputs=canvas, **quiet)
             empty.click(lambda: EMPTY_DOCUMENT, outputs=canvas, **quiet)

@@ -1,0 +1,61 @@
+/** What keys and buttons do with the selected instances, by name. */
+
+const DONE = {
+  delete: "deleted",
+  merge: "merged into one",
+  fill_holes: "without holes",
+  remove_specks: "without specks",
+  simplify: "with a simpler outline",
+  bring_forward: "brought forward",
+  send_back: "sent back",
+};
+const DECIDED = { accepted: "accepted", rejected: "rejected", proposed: "proposed again" };
+
+export class InstanceCommands {
+  constructor(surface, editor) {
+    Object.assign(this, { surface, editor });
+  }
+
+  get store() {
+    return this.surface.store;
+  }
+
+  /** Accept or reject, or make a proposal again. */
+  decide(status) {
+    this.onSelected((ids) => this.tell({ do: "decide", ids, status }, DECIDED[status]));
+  }
+
+  /** Do what needs no more than to know which instances are meant. */
+  change(what) {
+    this.onSelected((ids) => this.tell({ do: what, ids }, DONE[what]));
+  }
+
+  /** Choose another category from the menu. */
+  relabel() {
+    this.onSelected(() => this.panels.menu.toggle(true));
+  }
+
+  relabelAs({ id, name }) {
+    this.onSelected((ids) =>
+      this.tell({ do: "relabel", ids, category_id: id }, `in the category ${name}`),
+    );
+  }
+
+  /** Carry out an operation that names its instances itself, or needs none. */
+  edit(operation) {
+    return this.editor.run(operation);
+  }
+
+  onSelected(action) {
+    const ids = this.store.selectedInstanceIds;
+    if (this.store.readOnly || !this.surface.image) return;
+    if (ids.length) action(ids);
+    else this.surface.say("Select an object first, with a click on it or in the list");
+  }
+
+  tell(operation, done) {
+    const { length } = operation.ids;
+    const what = length === 1 ? "Object" : `${length} objects`;
+    return this.editor.run(operation, `${what} ${done}; ${this.surface.keymap.shown("undo")} undoes`);
+  }
+}
