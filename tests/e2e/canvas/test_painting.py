@@ -129,3 +129,60 @@ def test_the_width_of_a_selected_scribble_is_changed(board: Board) -> None:
     board.until(lambda: board.server.saved[1][0].width == 7)
     board.press("Control+z")
     board.until(lambda: board.server.saved[1][0].width == 4)
+
+
+def test_fingers_paint_reshape_and_pinch_on_a_tablet(touch_board: Board) -> None:
+    board, page = touch_board, touch_board.page
+    page.set_viewport_size({"width": 810, "height": 1080})
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def stroke(*places: tuple[float, float]) -> None:
+        touch("touchStart", board.place(*places[0]))
+        for place in places[1:]:
+            touch("touchMove", board.place(*place))
+        touch("touchEnd")
+
+    page.get_by_role("button", name="Brush", exact=True).tap()
+    stroke((100, 60), (140, 60))
+    board.prompts(1)
+    page.get_by_role("button", name="Erase with the brush").tap()
+    stroke((120, 60), (120, 61))
+    board.until(lambda: not painted(board)[60, 120])
+    page.get_by_role("button", name="Mask done").tap()
+    a, b = board.place(150, 120), board.place(180, 120)
+    touch("touchStart", a)
+    touch("touchMove", (a[0] + 3, a[1]))
+    touch("touchStart", (a[0] + 3, a[1]), b)
+    touch("touchMove", (a[0] - 40, a[1] + 30), (b[0] + 40, b[1] + 30))
+    touch("touchEnd", (a[0] - 40, a[1] + 30))
+    touch("touchEnd")
+    assert board.look("canvas.surface.view.scale") > 1.5
+    assert board.look("canvas.surface.draft") is None
+    page.get_by_role("button", name="Fit the image").tap()
+    page.get_by_role("button", name="Polygon", exact=True).tap()
+    for corner in [(100, 200), (200, 200), (200, 260), (100, 200)]:
+        stroke(corner)
+    assert len(board.prompts(2)[1].points) == 6
+    page.get_by_role("button", name="Select", exact=True).tap()
+    stroke((180, 215))
+    stroke((150, 200), (150, 180))
+    board.until(lambda: len(board.server.saved[1][1].points) == 8)
+    stroke((150, 180))
+    page.get_by_role("button", name="Delete what is selected").tap()
+    board.until(lambda: len(board.server.saved[1][1].points) == 6)
+
+
+def test_on_a_tablet_every_button_is_large_enough_for_a_finger(touch_board: Board) -> None:
+    page = touch_board.page
+    page.set_viewport_size({"width": 810, "height": 1080})
+    page.get_by_role("button", name="Brush", exact=True).tap()
+    sizes = """[...document.querySelectorAll('.prompt-canvas button')]
+      .filter((button) => button.offsetParent)
+      .map((button) => [button.ariaLabel ?? button.textContent, button.getBoundingClientRect()])
+      .filter(([, { width, height }]) => Math.min(width, height) < 34)
+      .map(([name]) => name)"""
+    assert touch_board.look(sizes) == []
