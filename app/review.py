@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.project import InvalidInput
+from app.project import InvalidInput, ProjectImage, StoredPrompt
 from app.store import Store
 
 
@@ -27,6 +27,16 @@ class Review:
     def unmark(self, image_id: int) -> None:
         """Take ``mark`` back: what it accepted, and is still accepted, is a proposal again."""
         self._store.unmark_reviewed(image_id)
+
+    def references(self, category_id: int) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
+        """List the references of a category with the prompts they have for it."""
+        with self._store.transaction():
+            project_id, _ = self._store.category(category_id)
+            images = [image for image in self._store.images(project_id) if image.is_reference]
+            prompts = self._store.project_prompts(project_id)
+        own = [one for one in prompts if one.prompt.category_id == category_id]
+        by_image = [(image, [one for one in own if one.image_id == image.id]) for image in images]
+        return [(image, found) for image, found in by_image if found]
 
     def category_thresholds(self, project_id: str) -> dict[int, float]:
         """Return the score thresholds that were chosen for single categories, by their id."""

@@ -8,6 +8,7 @@ from app.canvas.events import (
     PromptsEvent,
     load_document,
     parse_prompts,
+    reference_document,
     update_document,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "load_document",
     "parse_prompts",
     "prompt_canvas",
+    "reference_document",
     "update_document",
 ]

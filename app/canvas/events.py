@@ -198,9 +198,7 @@ def load_document(
             "width": image.width,
             "height": image.height,
             "rev": rev,
-            "prompts": [
-                CanvasPrompt.of(p).model_dump(mode="json", exclude_none=True) for p in prompts
-            ],
+            "prompts": _prompts(prompts),
             "categories": _categories(categories),
             "active_category_id": active_category_id,
             "results_url": results_url,
@@ -235,6 +233,24 @@ def update_document(
     }
     given = {key: value for key, value in changes.items() if value is not None}
     return _json({"kind": "update", "image_id": image_id, **given})
+
+
+def reference_document(
+    image: ProjectImage, url: str, prompts: Sequence[StoredPrompt]
+) -> dict[str, Any]:
+    """What the page draws of a reference beside the image: its pixels, and prompts on them."""
+    return {
+        "image_id": image.id,
+        "name": image.file_name,
+        "url": url,
+        "width": image.width,
+        "height": image.height,
+        "prompts": _prompts(prompts),
+    }
+
+
+def _prompts(prompts: Sequence[StoredPrompt]) -> list[dict[str, Any]]:
+    return [CanvasPrompt.of(p).model_dump(mode="json", exclude_none=True) for p in prompts]
 
 
 def _categories(categories: Sequence[Category]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from app.project import (
     ImportReport,
     InstanceStatus,
     Project,
+    ProjectImage,
     StatusView,
     StoredPrompt,
     Task,
@@ -254,7 +255,7 @@ def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPr
         return EMPTY_DOCUMENT
     return load_document(
         image=image,
-        url=f"media/images/{image.id}?v={image.sha256[:12]}",
+        url=image_url(image),
         rev=rev,
         prompts=prompts,
         categories=snapshot.categories,
@@ -264,6 +265,11 @@ def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPr
         category_thresholds=snapshot.applied_thresholds,
         history=snapshot.history,
     )
+
+
+def image_url(image: ProjectImage) -> str:
+    """Where the browser reads an image's upright pixels."""
+    return f"media/images/{image.id}?v={image.sha256[:12]}"
 
 
 def canvas_update(snapshot: Snapshot, image_id: int) -> str:

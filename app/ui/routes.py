@@ -10,7 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
+from app.canvas import reference_document
 from app.segmentation import Studio
+from app.ui.render import image_url
 
 # The page puts a content hash or a revision in the address, so what it names never changes.
 UNCHANGING = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -42,6 +44,12 @@ def media_routes(studio: Studio) -> APIRouter:
     def mask(instance_id: int) -> dict[str, Any]:
         """At the size of the image; a results document may hold a smaller one."""
         return dict(studio.instance(instance_id).rle)
+
+    @router.get("/references/{category_id}", include_in_schema=False)
+    def references(category_id: int) -> dict[str, Any]:
+        found = studio.review.references(category_id)
+        documents = [reference_document(one, image_url(one), prompts) for one, prompts in found]
+        return {"references": documents}
 
     @router.get("/results/{image_id}", include_in_schema=False)
     def results(image_id: int, request: Request) -> Response:

@@ -128,3 +128,16 @@ def test_images_are_found_by_what_is_marked_or_shown_on_them(marked):
     assert ids() == [True, True, False]
     marked.studio.set_score_threshold(marked.id, 1)
     assert ids() == [True, False, False]
+
+
+def test_the_references_of_a_category_come_with_its_prompts_only(marked):
+    studio = marked.studio
+    studio.add_prompt(marked.id, marked.reference.id, "green", "point", [60, 20])
+    studio.add_prompt(marked.id, marked.target.id, "green", "point", [60, 20])
+    studio.set_role(marked.target.id, is_reference=False)
+    green = studio.categories(marked.id)[1]
+    found = studio.review.references(marked.red.id)
+    assert [(image.id, [one.id for one in prompts]) for image, prompts in found] == [
+        (marked.reference.id, [marked.prompt_id])
+    ]
+    assert [image.id for image, _ in studio.review.references(green.id)] == [marked.reference.id]

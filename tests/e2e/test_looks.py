@@ -87,3 +87,36 @@ def test_a_category_has_a_threshold_of_its_own(
     studio.page.get_by_role("button", name="Use the project's").click()
     expect(studio.instances).to_have_count(2)
     expect(studio.card("two.png")).to_contain_text("2 found")
+
+
+def test_a_reference_lies_beside_the_image(studio: StudioPage, tmp_path: Path) -> None:
+    page = studio.page
+    studio.add_images(draw(tmp_path / "other.png", TWO_RED_ONE_BLUE[:2]))
+    studio.open_image("other.png")
+    studio.mark_point(70, 150)
+    reference = page.get_by_role("region", name="Reference beside the image")
+    expect(reference).to_be_hidden()
+    page.keyboard.press("\\")
+    # First the one that is not open; then all of them in turn.
+    expect(reference).to_contain_text("1 of 2 · two.png")
+    expect(page.get_by_role("img", name="Reference two.png")).to_be_visible()
+    reference.get_by_role("button", name="Next reference").click()
+    expect(reference).to_contain_text("2 of 2 · other.png")
+    stage, image = page.locator(".pc-reference-stage"), page.locator(".pc-stage")
+    left, right = stage.bounding_box(), image.bounding_box()
+    assert left
+    assert right
+    assert left["x"] + left["width"] <= right["x"] + 1
+    zoom = f"{CANVAS}.reference.view.scale"
+    before, target = page.evaluate(zoom), page.evaluate(f"{CANVAS}.surface.view.scale")
+    stage.hover()
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"(before) => {zoom} > before", arg=before)
+    assert page.evaluate(f"{CANVAS}.surface.view.scale") == target
+    # It follows the category that is being marked, and stays from image to image.
+    studio.add_category("Bolt")
+    expect(reference).to_contain_text("No image is a reference for “Bolt” yet.")
+    studio.open_image("two.png")
+    expect(reference).to_be_visible()
+    reference.get_by_role("button", name="Close the reference").click()
+    expect(reference).to_be_hidden()

@@ -231,6 +231,11 @@ export class Commands extends InstanceCommands {
     this.surface.say(this.settings.overlay ? "Found objects shown" : "Found objects hidden");
   }
 
+  /** Show a reference of the active category beside the image, or no more. */
+  compare() {
+    this.settings.set({ compare: !this.settings.compare });
+  }
+
   outline() {
     this.settings.set({ outline: !this.settings.outline });
   }

@@ -21,6 +21,9 @@ export function make(tag, attributes = {}, ...children) {
 
 // 20 x 20, drawn with the text colour.
 const ICONS = {
+  compare: ["M3.5 4.5h13v11h-13zM10 4.5v11"],
+  before: ["M12 5l-5 5 5 5"],
+  after: ["M8 5l5 5-5 5"],
   outline: ["M4 6.5C6 2.5 14 3.5 16 8s-3 9-7.5 8.5S2.5 9.5 4 6.5"],
   hatch: ["M4 4h12v12h-12z", "M4 10l6-6M4 16L16 4M10 16l6-6"],
   palette: [

@@ -16,6 +16,7 @@ import { Editor } from "./edits.js";
 import { Keymap } from "./keymap.js";
 import { Notices, Panels, StatusLine } from "./panels.js";
 import { Pointer } from "./pointer.js";
+import { ReferenceView } from "./reference_view.js";
 import { Saver } from "./saver.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
@@ -105,12 +106,14 @@ class Canvas {
     this.toolbar = new Toolbar(surface, this.commands, this.panels.menu);
     this.zoomBar = new ZoomBar(surface, this.commands);
     this.foundBar = new FoundBar(surface, this.commands);
+    this.reference = new ReferenceView(surface, this.commands);
     this.notices = new Notices(surface);
     const [retry, reload] = [() => this.saver.retry(), () => this.reload()];
     this.status = new StatusLine(surface, this.panels.marksButton, { retry, reload });
     const body = make(
       "div",
       { class: "pc-body" },
+      this.reference.element,
       surface.element,
       this.notices.blank,
       this.notices.note,
@@ -243,6 +246,7 @@ class Canvas {
     const isShown = this.store.image?.id === saved.image_id;
     if (isShown && !this.saver.unsaved(saved.image_id)) this.store.setHistory(history);
     this.trigger("prompts_changed", saved);
+    this.reference.load();
   }
 
   /** Show what an edit, an undo or a redo has changed. */
@@ -298,6 +302,7 @@ class Canvas {
       this.toolbar,
       this.zoomBar,
       this.foundBar,
+      this.reference,
       this.notices,
       this.panels,
       this.status,

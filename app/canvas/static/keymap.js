@@ -109,6 +109,7 @@ export const SECTIONS = [
       { id: "overlay", does: "Show or hide found objects", keys: ["h"], run: ["overlay"] },
       { id: "labels", does: "Labels", keys: ["l"], run: ["labels"] },
       { id: "outline", does: "Outlines only", keys: ["t"], run: ["outline"] },
+      { id: "compare", does: "Reference beside the image", keys: ["\\"], run: ["compare"] },
       { id: "pattern", does: "Patterns beside colours", keys: [], run: ["pattern"] },
       { id: "colors", does: "A colour for each object", keys: [], run: ["colors"] },
       { id: "help", does: "This sheet", keys: ["?"], run: ["help"] },

@@ -1,7 +1,8 @@
 /** How this person likes to work: the tool in hand and what is shown. Remembered by the browser. */
 
 const KEY = "prompt-canvas";
-const REMEMBERED = ["tool", "overlay", "labels", "opacity", "outline", "pattern", "colorBy"];
+const LOOKS = ["overlay", "labels", "opacity", "outline", "pattern", "colorBy"];
+const REMEMBERED = ["tool", "compare", ...LOOKS];
 /** Of the longer side of the image, the width of a stroke until one is chosen. */
 const USUAL_SHARE = { scribble: 1 / 100, mask: 1 / 30 };
 const DEFAULTS = {
@@ -16,6 +17,7 @@ const DEFAULTS = {
   pattern: false,
   colorBy: "category",
   hidden: [],
+  compare: false,
 };
 
 export class Settings {

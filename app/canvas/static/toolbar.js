@@ -212,6 +212,9 @@ export class ZoomBar {
   constructor(surface, commands) {
     this.surface = surface;
     this.percent = make("span", { class: "pc-percent", title: "Zoom" });
+    this.compare = iconButton("compare", "Reference beside the image", "compare", () =>
+      commands.compare(),
+    );
     this.element = make(
       "div",
       { class: "pc-float pc-zoom", role: "group", "aria-label": "Zoom" },
@@ -219,11 +222,13 @@ export class ZoomBar {
       this.percent,
       iconButton("plus", "Zoom in", "zoom-in", () => commands.zoom(1.25)),
       iconButton("fit", "Fit the image", "fit", () => commands.fit()),
+      this.compare,
     );
   }
 
   update() {
     this.element.hidden = !this.surface.image;
+    press(this.compare, this.surface.settings.compare);
     this.percent.textContent = `${Math.round(100 * this.surface.view.scale)}%`;
   }
 }
