@@ -86,6 +86,7 @@ class CanvasServer:
         self.future: dict[int, list[State]] = defaultdict(list)
         self.revs: dict[int, int] = {}
         self.saved: dict[int, list[Prompt]] = {}
+        self.last_key: str | None = None
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.fail_with: Exception | None = None
 
@@ -144,7 +145,9 @@ class CanvasServer:
         rev = self.revs.get(event.image_id, 0)
         if event.base_rev != rev:
             raise StaleRevision(event.image_id, event.base_rev, rev)
-        self._remember(event.image_id)
+        if not event.merge_key or event.merge_key != self.last_key:
+            self._remember(event.image_id)
+        self.last_key = event.merge_key
         self.saved[event.image_id] = [s.prompt for s in event.stored_prompts(WIDTH, HEIGHT)]
         self.revs[event.image_id] = rev + 1
         return {"rev": rev + 1, "history": asdict(self._history(event.image_id))}

@@ -39,7 +39,9 @@ def test_the_score_threshold_is_live_and_told_by_anyone(board: Board) -> None:
     assert (alpha > 60, blue > 100) == (True, True)
     assert board.painted("found", 300, 150)[3] == 0, "the hole of the ring"
     threshold(0.95)
-    expect(board.page.get_by_text("All 3 objects found are below the score 0.95")).to_be_visible()
+    expect(
+        board.page.get_by_text("All 3 objects found are below the score threshold")
+    ).to_be_visible()
     board.page.get_by_role("button", name="Lower").click()
     expect(count).to_have_text("3 found")
 

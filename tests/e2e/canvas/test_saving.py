@@ -67,9 +67,9 @@ def test_a_change_in_another_window_is_not_overwritten(board: Board) -> None:
 def test_a_long_session_is_saved_quickly(board: Board) -> None:
     """60 scribbles of 170 points: as a nested value Gradio would take seconds for each save."""
     board.look(
-        """canvas.store.commit({ prompts: Array.from({ length: 60 }, (_, n) => ({
+        """canvas.store.commit(Array.from({ length: 60 }, (_, n) => ({
           id: `p${n}`, type: "scribble", category_id: 1, positive: true, width: 3,
-          points: Array.from({ length: 340 }, (_, i) => (i % 2 ? n * 4 : i) + 0.3) })) })"""
+          points: Array.from({ length: 340 }, (_, i) => (i % 2 ? n * 4 : i) + 0.3) })))"""
     )
     board.prompts(60)
     duration = board.look(
