@@ -199,7 +199,7 @@ def load_document(
             "height": image.height,
             "rev": rev,
             "prompts": _prompts(prompts),
-            "categories": _categories(categories),
+            "categories": canvas_categories(categories),
             "active_category_id": active_category_id,
             "results_url": results_url,
             "score_threshold": score_threshold,
@@ -225,7 +225,7 @@ def update_document(
     It is ignored by the page if it shows another image than ``image_id`` by then.
     """
     changes = {
-        "categories": None if categories is None else _categories(categories),
+        "categories": None if categories is None else canvas_categories(categories),
         "active_category_id": active_category_id,
         "results_url": results_url,
         "score_threshold": score_threshold,
@@ -253,7 +253,8 @@ def _prompts(prompts: Sequence[StoredPrompt]) -> list[dict[str, Any]]:
     return [CanvasPrompt.of(p).model_dump(mode="json", exclude_none=True) for p in prompts]
 
 
-def _categories(categories: Sequence[Category]) -> list[dict[str, Any]]:
+def canvas_categories(categories: Sequence[Category]) -> list[dict[str, Any]]:
+    """Categories as the canvas reads them, in the order of their number keys."""
     return [{"id": c.id, "name": c.name, "color": c.color} for c in categories]
 
 

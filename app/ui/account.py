@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
+from app.canvas import canvas_categories
+from app.history import Changes
 from app.segmentation import Studio
+from app.ui.editing import reply
 from app.ui.page import Page, Place, Session, Updates
 
 
@@ -30,11 +34,20 @@ def bind(page: Page) -> None:
 
 
 def changes_route(studio: Studio) -> APIRouter:
-    """Create the route that open pages ask every few seconds."""
+    """Create the routes by which an open page follows what others do on its image."""
     router = APIRouter()
 
     @router.get("/changes/{image_id}", include_in_schema=False)
     def changes(image_id: int, window: str = Query(max_length=64)) -> dict[str, Any]:
         return asdict(studio.sharing.changes(image_id, window))
+
+    @router.get("/marks/{image_id}", include_in_schema=False)
+    def marks(image_id: int) -> Response:
+        categories = studio.categories(studio.image(image_id).project_id)
+        document = {
+            **reply(studio, image_id, Changes(prompts=True)),
+            "categories": canvas_categories(categories),
+        }
+        return Response(json.dumps(document), media_type="application/json")
 
     return router

@@ -7,16 +7,18 @@ const MARKS = [[{ id: "a" }], [{ id: "a" }, { id: "b" }], [{ id: "c" }]];
 
 /** A saver whose server answers when told to, and whose clock strikes when told to. */
 function made() {
-  const log = { sent: [], states: [], saved: [], timers: [] };
+  const log = { sent: [], asked: [], merged: [], states: [], saved: [], timers: [] };
   const saver = new Saver({
     send: (text) =>
       new Promise((resolve, reject) => log.sent.push({ ...JSON.parse(text), resolve, reject })),
+    fetchMarks: () => new Promise((resolve, reject) => log.asked.push({ resolve, reject })),
+    onMerged: (imageId, { prompts, conflicts }) => log.merged.push({ prompts, conflicts }),
     onState: ({ kind }) => log.states.push(kind),
     onSaved: (saved) => log.saved.push(saved),
     later: (callback, ms) => log.timers.push({ callback, ms }),
   });
-  saver.track(1, 10);
-  saver.track(2, 20);
+  saver.track(1, 10, []);
+  saver.track(2, 20, []);
   return { saver, log };
 }
 
@@ -129,22 +131,41 @@ test("what the server refuses is kept, and sent again when asked to", async () =
   assert.deepEqual(log.sent.at(-1).prompts, MARKS[1]);
 });
 
-test("after a conflict nothing is overwritten; reloading gives the local marks up", async () => {
+test("marks of somebody else are merged with those drawn meanwhile", async () => {
+  const { saver, log } = made();
+  const [mine, others, more] = [{ id: "mine" }, { id: "others" }, { id: "more" }];
+  saver.put(1, [mine]);
+  await answer(log.sent[0], { ok: false, reason: "stale", message: "changed elsewhere" });
+  saver.put(1, [mine, more]);
+  assert.equal(log.sent.length, 1, "nothing is sent before the server's marks are here");
+  await answer(log.asked[0], { rev: 15, prompts: [others] });
+  assert.equal(log.sent[1].base_rev, 15);
+  assert.deepEqual(log.sent[1].prompts, [others, mine, more]);
+  assert.deepEqual(log.merged[0].prompts, [others, mine, more]);
+  await answer(log.sent[1], { ok: true, rev: 16 });
+  assert.ok(!saver.isDirty);
+});
+
+test("what both changed is theirs, and told as a conflict", async () => {
+  const { saver, log } = made();
+  const mark = (x) => ({ id: "a", points: [x, x] });
+  saver.put(1, [mark(1)]);
+  await answer(log.sent[0], { ok: true, rev: 11 });
+  saver.put(1, [mark(2)]);
+  await answer(log.sent[1], { ok: false, reason: "stale", message: "changed elsewhere" });
+  await answer(log.asked[0], { rev: 12, prompts: [mark(3)] });
+  assert.deepEqual(log.merged[0].conflicts, [{ id: "a", mine: mark(2), theirs: mark(3) }]);
+  assert.deepEqual(log.sent[2].prompts, [mark(3)]);
+});
+
+test("a server that is lost while marks are merged is asked again", async () => {
   const { saver, log } = made();
   saver.put(1, MARKS[0]);
   await answer(log.sent[0], { ok: false, reason: "stale", message: "changed elsewhere" });
-  saver.put(1, MARKS[1]);
-  assert.equal(log.sent.length, 1);
-  assert.equal(log.states.at(-1), "stale");
-  saver.hold(1);
-  assert.ok(!saver.isDirty);
-  saver.put(1, MARKS[1]);
-  assert.equal(log.sent.length, 1, "nothing is sent before the server's marks are here");
-  saver.release(1);
-  saver.track(1, 15);
-  assert.equal(saver.unsaved(1), null);
-  saver.put(1, MARKS[2]);
-  assert.equal(log.sent[1].base_rev, 15);
+  await answer(log.asked[0], null);
+  assert.equal(log.states.at(-1), "offline");
+  log.timers[0].callback();
+  assert.deepEqual(log.sent[1].prompts, MARKS[0]);
 });
 
 test("marks of an image that is gone are not kept for ever", async () => {
@@ -157,7 +178,7 @@ test("marks of an image that is gone are not kept for ever", async () => {
 test("a revision from the server does not replace the base of an unsaved edit", () => {
   const { saver, log } = made();
   saver.put(1, MARKS[0]);
-  saver.track(1, 99);
+  saver.track(1, 99, MARKS[1]);
   assert.equal(log.sent[0].base_rev, 10);
   assert.equal(saver.revs.get(1), 10);
 });

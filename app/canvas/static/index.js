@@ -5,12 +5,14 @@
  * dinov:threshold {score_threshold}, dinov:category-threshold {category_id, score_threshold},
  * dinov:hidden {category_ids}, dinov:highlight {instance_id}, dinov:select {instance_ids},
  * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
- * dinov:reference {instance_id}, dinov:command {name, argument}. It says dinov:hover {instance_id},
+ * dinov:reference {instance_id}, dinov:command {name, argument}, dinov:changed {image_id,
+ * prompts_rev} (somebody may have changed the marks). It says dinov:hover {instance_id},
  * dinov:selected {instance_ids}, dinov:category itself, and for keys that mean something to other
  * parts of the page dinov:page {does}.
  */
 import { FoundBar } from "./found_bar.js";
 import { Commands } from "./commands.js";
+import { ConflictBar } from "./conflicts.js";
 import { make, showKeys } from "./dom.js";
 import { Editor } from "./edits.js";
 import { Keymap } from "./keymap.js";
@@ -78,7 +80,9 @@ class Canvas {
     });
     this.saver = new Saver({
       send: async (text) => JSON.parse(await save(text)),
+      fetchMarks,
       onState: (state) => this.status.showSaved(state),
+      onMerged: (...news) => this.takeOthers(...news),
       onSaved: (saved, history) => this.onSaved(saved, history),
       later: (callback, ms) => setTimeout(callback, ms),
     });
@@ -108,8 +112,8 @@ class Canvas {
     this.foundBar = new FoundBar(surface, this.commands);
     this.reference = new ReferenceView(surface, this.commands);
     this.notices = new Notices(surface);
-    const [retry, reload] = [() => this.saver.retry(), () => this.reload()];
-    this.status = new StatusLine(surface, this.panels.marksButton, { retry, reload });
+    this.conflicts = new ConflictBar(surface);
+    this.status = new StatusLine(surface, this.panels.marksButton, () => this.saver.retry());
     const body = make(
       "div",
       { class: "pc-body" },
@@ -117,6 +121,7 @@ class Canvas {
       surface.element,
       this.notices.blank,
       this.notices.note,
+      this.conflicts.element,
     );
     body.append(this.foundBar.element, this.zoomBar.element, this.panels.marks, this.panels.help);
     this.host.replaceChildren(this.toolbar.element, body, this.status.element);
@@ -152,6 +157,7 @@ class Canvas {
       this.commands.reference(detail.instance_id),
     );
     this.on(document, "dinov:command", ({ detail }) => this.commands[detail.name](detail.argument));
+    this.on(document, "dinov:changed", ({ detail }) => this.followOthers(detail));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
   }
 
@@ -194,9 +200,9 @@ class Canvas {
     } else {
       this.pointer.abort();
       this.requestedFor = null;
-      this.saver.release(id);
-      this.saver.track(id, rev);
+      this.saver.track(id, rev, document.prompts);
       this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
+      this.conflicts.show();
     }
     this.selectWantedMark();
   }
@@ -217,11 +223,25 @@ class Canvas {
     this.trigger("document_requested", { image_id: imageId });
   }
 
-  /** After a conflict: take the prompts that the server has. */
-  reload() {
-    const { id } = this.store.image;
-    this.saver.hold(id);
-    this.request(id);
+  /** Somebody else has changed the marks: show it, unless something here is still to be saved. */
+  async followOthers({ image_id: id, prompts_rev: rev }) {
+    const { store, saver } = this;
+    const isNews = () => store.image?.id === id && !saver.isDirty && rev > saver.revs.get(id);
+    if (!isNews()) return;
+    const current = await fetchMarks(id).catch(() => null);
+    if (current && isNews())
+      this.takeOthers(id, saver.absorb(id, current.rev, current.prompts), current);
+  }
+
+  /** Show marks of others, with those drawn here meanwhile. */
+  takeOthers(imageId, { prompts, conflicts }, current) {
+    const { store, trigger } = this;
+    this.conflicts.add(imageId, conflicts);
+    if (store.image?.id !== imageId) return;
+    store.update({ categories: current.categories });
+    store.receive({ history: current.history, prompts });
+    this.conflicts.show();
+    trigger("prompts_changed", { image_id: imageId, rev: current.rev, count: prompts.length });
   }
 
   onStore(change) {
@@ -252,7 +272,7 @@ class Canvas {
   /** Show what an edit, an undo or a redo has changed. */
   take(reply) {
     const { id } = this.store.image;
-    if (reply.rev !== undefined) this.saver.track(id, reply.rev);
+    if (reply.rev !== undefined) this.saver.track(id, reply.rev, reply.prompts);
     this.surface.takeInstances(reply);
     this.store.receive(reply);
     this.trigger("image_edited", { image_id: id });
@@ -309,6 +329,13 @@ class Canvas {
     ])
       part.update();
   }
+}
+
+/** The marks that the server has of an image, with categories and history. */
+async function fetchMarks(imageId) {
+  const response = await fetch(new URL(`marks/${imageId}`, document.baseURI));
+  if (!response.ok) throw new Error(response.statusText);
+  return response.json();
 }
 
 /** What keys do not do, by where the focus is: buttons and lists have their own use for them. */

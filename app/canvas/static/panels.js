@@ -149,9 +149,9 @@ export class Notices {
 
 /** The line below the stage: what to do or what happened, where the pointer is, what is saved. */
 export class StatusLine {
-  constructor(surface, marksButton, { retry, reload }) {
+  constructor(surface, marksButton, retry) {
     this.surface = surface;
-    this.actions = { retry, reload };
+    this.retry = retry;
     this.message = make("span", { class: "pc-message", role: "status" });
     this.position = make("span", { class: "pc-position", "aria-hidden": "true" });
     this.saved = make("span", { class: "pc-saved", "data-kind": "saved", role: "status" });
@@ -201,13 +201,12 @@ export class StatusLine {
 
   /** @param {{kind: string, message: string}} state from the Saver. */
   showSaved({ kind, message }) {
-    const { retry, reload } = this.actions;
+    const { retry } = this;
     const [name, text, label, action] = {
       saved: ["check", "Saved"],
       saving: ["busy", "Saving…"],
       offline: ["warning", "Not saved", "Retry", retry],
       refused: ["warning", "Not saved", "Retry", retry],
-      stale: ["warning", "Changed in another window", "Reload", reload],
     }[kind];
     this.saved.dataset.kind = kind;
     this.saved.title = message;

@@ -1,28 +1,34 @@
 /**
  * Brings every edit of marks to the server: in order, one at a time, each a step of its history.
- * What could not be saved is kept and tried again. No DOM.
+ * What could not be saved is kept and tried again; where somebody else has saved meanwhile, both
+ * are merged. No DOM.
  */
+import { merged } from "./merge.js";
 
 const RETRY_AFTER_MS = [1000, 2000, 5000, 10000, 30000];
 
 /**
  * @typedef {{ok: true, rev: number, history: object} | {ok: false, reason: "stale"|"gone"|"refused", message: string}} Reply
- * @typedef {{kind: "saved"|"saving"|"offline"|"refused"|"stale", message: string}} SaveState
+ * @typedef {{kind: "saved"|"saving"|"offline"|"refused", message: string}} SaveState
  */
 export class Saver {
   /**
    * @param {(text: string) => Promise<Reply>} send rejects when the server cannot be reached.
+   * @param {(imageId: number) => Promise<{rev: number, prompts: object[]}>} fetchMarks the marks
+   *   that the server has.
    * @param {(state: SaveState) => void} onState
    * @param {(saved: {image_id: number, rev: number, count: number}, history: object) => void}
    *   onSaved
+   * @param {(imageId: number, merged: {prompts: object[], conflicts: object[]}, current: object)
+   *   => void} onMerged
    * @param {(callback: () => void, ms: number) => unknown} later
    */
-  constructor({ send, onState, onSaved, later = setTimeout }) {
-    Object.assign(this, { send, onState, onSaved, later });
+  constructor({ send, fetchMarks, onState, onSaved, onMerged, later = setTimeout }) {
+    Object.assign(this, { send, fetchMarks, onState, onSaved, onMerged, later });
     this.revs = new Map();
+    this.bases = new Map();
     this.waiting = new Map();
     this.blocked = new Set();
-    this.held = new Set();
     this.busy = false;
     this.failures = 0;
     this.turn = 0;
@@ -39,9 +45,11 @@ export class Saver {
     return this.waiting.get(imageId)?.at(-1).prompts ?? null;
   }
 
-  /** Learn the revision that the server has sent for an image. */
-  track(imageId, rev) {
-    if (!this.waiting.has(imageId)) this.revs.set(imageId, rev);
+  /** Learn the marks that the server has sent for an image, and their revision. */
+  track(imageId, rev, prompts) {
+    if (this.waiting.has(imageId)) return;
+    this.revs.set(imageId, rev);
+    this.bases.set(imageId, prompts);
   }
 
   /** Save the prompts of an image; saves in a row with the same key are undone together. */
@@ -67,26 +75,9 @@ export class Saver {
 
   /** Try everything again, now. */
   retry() {
-    this.blocked = new Set(this.held);
+    this.blocked = new Set();
     this.failures = 0;
     this.pump();
-  }
-
-  /** Give up unsaved prompts of an image, and send none until the server's have come. */
-  hold(imageId) {
-    this.held.add(imageId);
-    this.blocked.add(imageId);
-    this.waiting.delete(imageId);
-    this.revs.delete(imageId);
-    this.onState({ kind: "saving", message: "" });
-  }
-
-  /** The server's prompts of an image are here. If it was held, what was drawn meanwhile is gone. */
-  release(imageId) {
-    if (!this.held.delete(imageId)) return;
-    this.blocked.delete(imageId);
-    this.waiting.delete(imageId);
-    if (!this.isDirty) this.onState({ kind: "saved", message: "" });
   }
 
   async pump() {
@@ -117,11 +108,15 @@ export class Saver {
     this.failures = 0;
     if (reply.ok) {
       this.revs.set(imageId, reply.rev);
+      this.bases.set(imageId, step.prompts);
       this.drop(imageId, step);
       const saved = { image_id: imageId, rev: reply.rev, count: step.prompts.length };
       this.onSaved(saved, reply.history);
     } else if (reply.reason === "gone") {
       this.waiting.delete(imageId);
+    } else if (reply.reason === "stale") {
+      this.blocked.add(imageId);
+      this.catchUp(imageId);
     } else {
       this.blocked.add(imageId);
       this.waiting.set(imageId, this.waiting.get(imageId)?.slice(-1) ?? [step]);
@@ -133,6 +128,39 @@ export class Saver {
       this.tellIdlers(true);
     }
     this.pump();
+  }
+
+  /** Somebody else has saved meanwhile: merge their marks with these, and go on. */
+  async catchUp(imageId) {
+    let current = null;
+    try {
+      current = await this.fetchMarks(imageId);
+    } catch {
+      // As without a server: it is asked again a little later.
+    }
+    this.blocked.delete(imageId);
+    if (current === null) {
+      this.tryLater();
+      return;
+    }
+    this.onMerged(imageId, this.absorb(imageId, current.rev, current.prompts), current);
+    this.pump();
+  }
+
+  /**
+   * Go on from the marks that the server has by now; what is not saved yet is merged with them.
+   * @returns {{prompts: object[], conflicts: object[]}} see merge.js.
+   */
+  absorb(imageId, rev, theirs) {
+    const base = this.bases.get(imageId) ?? [];
+    const results = (this.waiting.get(imageId) ?? []).map((step) => ({
+      ...step,
+      ...merged(base, step.prompts, theirs),
+    }));
+    if (results.length) this.waiting.set(imageId, results);
+    this.revs.set(imageId, rev);
+    this.bases.set(imageId, theirs);
+    return results.at(-1) ?? { prompts: theirs, conflicts: [] };
   }
 
   drop(imageId, step) {

@@ -2,7 +2,7 @@
  * Who is logged in, who may open the project, who else is looking at the image; and every few
  * seconds a look whether somebody has changed it meanwhile.
  */
-import { follow, h, icon } from "./dom.js";
+import { follow, h, icon, tell } from "./dom.js";
 import { menu } from "./projects.js";
 
 const LOOK_MS = 3000;
@@ -74,6 +74,7 @@ async function lookAround(state, here, trigger) {
   if (!response?.ok || state.image_id !== image_id) return;
   const changes = await response.json();
   showOthers(here, changes.others);
+  tell("changed", { image_id, prompts_rev: changes.prompts_rev });
   if (changes.results_rev !== state.results_rev) trigger("polled", { project_id, image_id });
 }
 

@@ -24,6 +24,7 @@ from app.canvas import (
     CanvasPrompt,
     EditEvent,
     PromptsEvent,
+    canvas_categories,
     load_document,
     prompt_canvas,
     update_document,
@@ -68,6 +69,7 @@ class CanvasServer:
         api = FastAPI()
         api.get("/media/{image_id}")(self._media)
         api.get("/results/{image_id}")(self._results)
+        api.get("/marks/{image_id}")(self._marks)
         api.mount(f"/{STATIC_URL}", StaticFiles(directory=STATIC_DIR))
         app = gr.mount_gradio_app(api, self._blocks(), path="", css=STYLE, run_history=False)
         listener = socket.create_server(("127.0.0.1", 0))
@@ -165,16 +167,22 @@ class CanvasServer:
             left = [one for one in self.results[image_id] if one["id"] not in gone]
             self.results[image_id] = left
         instances = self.results.get(image_id, [])
-        prompts = self._stored(image_id)
         return {
-            "history": asdict(self._history(image_id)),
             "results_rev": 1,
             "instances": instances,
             "removed": sorted(before - {one["id"] for one in instances}),
+            **self._marks(image_id),
+        }
+
+    def _marks(self, image_id: int) -> dict[str, Any]:
+        prompts = self._stored(image_id)
+        return {
+            "history": asdict(self._history(image_id)),
             "rev": self.revs.get(image_id, 0),
             "prompts": [
                 CanvasPrompt.of(p).model_dump(mode="json", exclude_none=True) for p in prompts
             ],
+            "categories": canvas_categories(CATEGORIES),
         }
 
     def _remember(self, image_id: int) -> None:
@@ -196,9 +204,9 @@ class CanvasServer:
         prompts = self.saved.get(image_id, [])
         return [StoredPrompt(f"s{i}", image_id, prompt) for i, prompt in enumerate(prompts)]
 
-    def mark_elsewhere(self, image_id: int) -> None:
+    def mark_elsewhere(self, image_id: int, x: float = 9.0) -> None:
         """Do what another window would: leave a single point on the image."""
-        self.saved[image_id] = [Prompt(2, PromptType.POINT, (9.0, 9.0))]
+        self.saved[image_id] = [Prompt(2, PromptType.POINT, (x, 9.0))]
         self.revs[image_id] = self.revs.get(image_id, 0) + 1
 
     def _blocks(self) -> gr.Blocks:

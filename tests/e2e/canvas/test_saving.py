@@ -50,18 +50,33 @@ def test_without_a_server_marks_are_saved_as_soon_as_it_is_back(board: Board) ->
     assert len(board.prompts(2)) == 2
 
 
-def test_a_change_in_another_window_is_not_overwritten(board: Board) -> None:
+def test_marks_of_another_window_stay_beside_those_drawn_here(board: Board) -> None:
     board.server.mark_elsewhere(1)
     board.press("p")
     board.click(50, 60)
-    expect(board.saved).to_contain_text("Changed in another window")
-    assert len(board.server.saved[1]) == 1
-    board.page.get_by_role("button", name="Reload").click()
-    board.page.wait_for_function(
-        "() => document.querySelector('.prompt-canvas').__canvas.store.prompts[0].category_id === 2"
-    )
-    board.click(90, 60)
     assert [mark.category_id for mark in board.prompts(2)] == [2, 1]
+    expect(board.saved).to_contain_text("Saved")
+    board.click(90, 60)
+    assert [mark.category_id for mark in board.prompts(3)] == [2, 1, 1]
+
+
+def test_a_mark_that_two_windows_changed_is_asked_about(board: Board) -> None:
+    board.press("p")
+    board.click(50, 60)
+    board.open(1)
+    bar = board.page.get_by_text("Somebody else changed this mark")
+    for answer, category, x in (("Keep theirs", 2, 20), ("Use mine", 1, 30)):
+        board.server.mark_elsewhere(1, x)
+        board.look(
+            "canvas.store.replacePrompt("
+            "{ ...canvas.store.prompts[0], category_id: 1, points: [70, 80] })"
+        )
+        expect(bar).to_be_visible()
+        assert [mark.category_id for mark in board.prompts(1)] == [2]
+        board.page.get_by_role("button", name=answer).click()
+        expect(bar).to_be_hidden()
+        assert board.look("canvas.store.prompts[0].category_id") == category
+    assert [mark.points for mark in board.prompts(1)] == [(70, 80)]
 
 
 def test_a_long_session_is_saved_quickly(board: Board) -> None:
