@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -175,12 +175,16 @@ def _segment_elsewhere(
         _tell(problem)
     with tempfile.TemporaryDirectory(prefix="dinov-batch-") as folder:
         path = Path(folder) / "references.json"
-        coco.write(references_document(store, files, project.id), path)
+        document = references_document(store, files, project.id)
+        coco.write(document, path)
         words = ["segment", "--references", str(path), "--output", str(chosen.output)]
         words += ["--targets", *chosen.targets, "--task", options.task.value]
         words += ["--checkpoint", chosen.checkpoint, "--device", chosen.device]
-        if options.task is Task.REFER or store.has_score_threshold(project.id):
-            words += ["--score-threshold", str(project.score_thresholds[options.task])]
+        thresholds = _thresholds(
+            store, project, {one["id"]: one["name"] for one in document["categories"]}
+        )
+        if thresholds:
+            words += ["--score-threshold", *thresholds]
         if options.in_tiles and options.task is Task.GENERIC:
             words += ["--tile", "auto"]
         if chosen.restart:
@@ -190,6 +194,17 @@ def _segment_elsewhere(
             if value is not None:
                 words += [name, str(value)]
         return dinov.cli.main(words)
+
+
+def _thresholds(store: Store, project: Project, names: Mapping[int, str]) -> list[str]:
+    """The score thresholds that were chosen, as the library's command line has them."""
+    task, chosen = project.run_options.task, []
+    if task is Task.REFER or store.has_score_threshold(project.id):
+        chosen.append(str(project.score_thresholds[task]))
+    if task is Task.GENERIC:
+        own = store.category_thresholds(project.id)
+        chosen += [f"{names[i]}={value}" for i, value in own.items() if i in names]
+    return chosen
 
 
 def references_document(store: Store, files: ImageFiles, project_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ _MIN_BLOCK = 8
 # At the end the others are idle while one finishes its last block.
 _BLOCKS_PER_WORKER = 16
 _SCHEME = "ray"
+_SECONDS_TO_ANSWER = 10.0
 
 
 def ray_cluster(address: str, workers: int | None = None, *, on_gpus: bool = True) -> Cluster:
@@ -113,13 +115,14 @@ def _connected(address: str) -> Iterator[None]:
     import ray
 
     try:
+        _require_listener(address)
         ray.init(
             address=address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"There is no Ray cluster at {address} that this machine is part of ({error}). Start "
             "one with `ray start --head`; others join it with `ray start --address=HOST:PORT`."
@@ -132,6 +135,13 @@ def _connected(address: str) -> Iterator[None]:
         ) from error
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise an OSError now if nobody listens at HOST:PORT; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
 
 
 def _spread(

@@ -38,25 +38,26 @@ SIDE = 48
 class Watched:
     """One run of the program: its end, and what was seen of it over time.
 
-    ``memory`` is (targets done, resident MB), ``clock`` (seconds, targets done).
+    ``memory`` is (targets done, resident MB), ``clock`` (seconds, targets done, processor seconds
+    of all its processes).
     """
 
     status: int
     seconds: float
     memory: list[tuple[int, float]]
-    clock: list[tuple[float, int]]
+    clock: list[tuple[float, int, float]]
 
     @property
     def start_seconds(self) -> float:
         """Until the first target was done."""
-        return next((seconds for seconds, done in self.clock if done), self.seconds)
+        return next((seconds for seconds, done, _ in self.clock if done), self.seconds)
 
-    @property
-    def images_per_second(self) -> float:
-        """From then on."""
-        started, first = next(((s, done) for s, done in self.clock if done), (0.0, 0))
-        ended, last = self.clock[-1]
-        return (last - first) / max(ended - started, 1e-9)
+    def milliseconds(self) -> tuple[float, float]:
+        """From then on, for each target: on the clock, and of processors."""
+        started, first, used = next(seen for seen in self.clock if seen[1])
+        ended, last, all_used = self.clock[-1]
+        per_target = 1000 / max(last - first, 1)
+        return (ended - started) * per_target, (all_used - used) * per_target
 
 
 def build(folder: Path, images: int) -> None:
@@ -103,14 +104,14 @@ def watch(
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
         memory: list[tuple[int, float]] = []
-        clock: list[tuple[float, int]] = []
+        clock: list[tuple[float, int, float]] = []
         while process.poll() is None:
             done = lines_done(folder, output)
             if megabytes := resident_megabytes(process.pid):
                 memory.append((done, megabytes))
             # At the end the shards are merged and gone.
             if done >= (clock[-1][1] if clock else 0):
-                clock.append((time.monotonic() - started, done))
+                clock.append((time.monotonic() - started, done, processor_seconds(process.pid)))
             if kill_after is not None and done >= kill_after:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.05 if kill_after is not None else 0.2)
@@ -134,6 +135,26 @@ def resident_megabytes(pid: int) -> float:
     except OSError:
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and all that it started have used; those that have ended are left out."""
+    used: dict[int, float] = {}
+    below: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        number = int(path.parent.name)
+        used[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        below.setdefault(int(fields[1]), []).append(number)
+    waiting, total = [pid], 0.0
+    while waiting:
+        number = waiting.pop()
+        total += used.get(number, 0.0)
+        waiting += below.get(number, [])
+    return total
 
 
 def measure(folder: Path, images: int, *, unbroken: bool) -> dict[str, Any]:
@@ -183,7 +204,8 @@ def compare(folder: Path, images: int, workers: Sequence[int], checkpoint: str) 
         found[name] = {
             "status": run.status,
             "start_seconds": round(run.start_seconds, 1),
-            "images_per_second": round(run.images_per_second, 1),
+            "milliseconds_per_image": round(run.milliseconds()[0], 1),
+            "processor_milliseconds_per_image": round(run.milliseconds()[1], 1),
             "seconds": round(run.seconds, 1),
             "same_file": file.read_bytes() == (folder / "one process.json").read_bytes(),
         }

@@ -130,13 +130,14 @@ def test_what_the_project_is_set_to_is_handed_on(marked, data, monkeypatch, tmp_
     assert batch(data, *where) == 0
     assert "--score-threshold" not in said[0]  # the checkpoint's own
     marked.studio.set_score_threshold(marked.id, 0.25)
+    marked.studio.review.set_category_threshold(marked.red.id, 0.5)
     marked.studio.set_run_options(marked.id, RunOptions(Task.GENERIC, in_tiles=True))
     cluster = ["--cluster", "ray", "--cluster-workers", 2, "--restart", "--input-size", 64]
     assert batch(data, *where, *cluster) == 0
     assert dinov.cli.build_parser(said[1]).parse_args(said[1]).tile == "auto"
     text = " ".join(said[1])
     for words in (
-        *("--targets a b ", "--task generic", "--score-threshold 0.25", "--restart"),
+        *("--targets a b ", "--task generic", "--score-threshold 0.25 red=0.5", "--restart"),
         *("--cluster ray", "--cluster-workers 2", "--input-size 64"),
     ):
         assert words in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -71,6 +72,20 @@ def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "ray.data", raising=False)
     with pytest.raises(ClusterError, match=r"pip install -r requirements-cluster.txt"):
         ray_cluster("ray")
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ClusterError, match=rf"no Ray cluster at 127.0.0.1:{port} that this"):
+        run_batch(
+            [tmp_path / "a.png"],
+            lambda image: Segmentation((8, 8), ()),
+            [Category(1, "dark")],
+            tmp_path / "out.json",
+            cluster=ray_cluster(f"ray://127.0.0.1:{port}"),
+        )
 
 
 @pytest.fixture
