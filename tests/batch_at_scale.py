@@ -105,13 +105,15 @@ def watch(
         process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
         memory: list[tuple[int, float]] = []
         clock: list[tuple[float, int, float]] = []
+        used: dict[int, float] = {}  # also by processes that have ended
         while process.poll() is None:
             done = lines_done(folder, output)
             if megabytes := resident_megabytes(process.pid):
                 memory.append((done, megabytes))
             # At the end the shards are merged and gone.
             if done >= (clock[-1][1] if clock else 0):
-                clock.append((time.monotonic() - started, done, processor_seconds(process.pid)))
+                used |= processor_seconds(process.pid)
+                clock.append((time.monotonic() - started, done, sum(used.values())))
             if kill_after is not None and done >= kill_after:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.05 if kill_after is not None else 0.2)
@@ -137,8 +139,8 @@ def resident_megabytes(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
-def processor_seconds(pid: int) -> float:
-    """What a process and all that it started have used; those that have ended are left out."""
+def processor_seconds(pid: int) -> dict[int, float]:
+    """What a process and each that it started have used so far."""
     used: dict[int, float] = {}
     below: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -149,12 +151,10 @@ def processor_seconds(pid: int) -> float:
         number = int(path.parent.name)
         used[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         below.setdefault(int(fields[1]), []).append(number)
-    waiting, total = [pid], 0.0
-    while waiting:
-        number = waiting.pop()
-        total += used.get(number, 0.0)
-        waiting += below.get(number, [])
-    return total
+    tree = [pid]
+    for number in tree:
+        tree += below.get(number, [])
+    return {number: used[number] for number in tree if number in used}
 
 
 def measure(folder: Path, images: int, *, unbroken: bool) -> dict[str, Any]:
