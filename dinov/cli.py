@@ -25,7 +25,7 @@ from dinov.batch import (
 )
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
-from dinov.options import COMPILE_HELP, PRECISIONS
+from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISIONS
 from dinov.references import read_references
 from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
 from dinov.targets import check_targets
@@ -231,6 +231,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "marked, each at most once per target, where annotations with the same track_id mark the "
         "same object (default: generic)",
     )
+    parser.add_argument("--likeness-threshold", type=float, metavar="X", help=LIKENESS_HELP)
     add_found_arguments(parser)
     parser.add_argument(
         "--input-size",
@@ -289,7 +290,13 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     lowest = {i: by_id.get(category_of[i], general) for i in bank.category_ids}
     options = instance_options(arguments)
     finding = Finding(
-        arguments.task, lowest, options, arguments.max_examples, arguments.seed, arguments.tile
+        arguments.task,
+        lowest,
+        arguments.likeness_threshold,
+        options,
+        arguments.max_examples,
+        arguments.seed,
+        arguments.tile,
     )
     segment = Segmenter(model, predictor, bank, finding)
     info: dict[str, coco.Scalar] = {
@@ -304,6 +311,9 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     if arguments.task == "generic":
         info |= asdict(options)
         info |= {name: getattr(arguments, name) for name in ("max_examples", "seed", "tile")}
+    else:
+        given = arguments.likeness_threshold
+        info["likeness_threshold"] = predictor.likeness_threshold if given is None else given
     return _segment_batch(arguments, prompts, segment, info, cluster)
 
 

@@ -16,6 +16,12 @@ COMPILE_HELP = (
 )
 """For the help of a command's ``--compile`` option."""
 
+LIKENESS_HELP = (
+    "of the refer task: an object whose best candidate is less like its mark, -1 to 1, is not "
+    "there (default: the checkpoint's own, or -1)"
+)
+"""For the help of a command's ``--likeness-threshold`` option."""
+
 MAX_EXAMPLES = 16
 """A category is the mean of at most so many embeddings, as in the paper's evaluation."""
 

@@ -33,13 +33,24 @@ from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
 from dinov.tiles import segment_in_tiles
-from dinov.types import Category, Image, Prompt, Reference, Referral, Segmentation
+from dinov.types import (
+    Category,
+    Image,
+    Prompt,
+    PromptType,
+    Reference,
+    Referral,
+    Segmentation,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 DEFAULT_CACHE_BYTES = 1 << 30
 DEFAULT_REFER_OPTIONS = ReferOptions()
+
+ANY_LIKENESS = -1.0
+"""The lowest cosine there is: every candidate of the refer task is like enough."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,7 @@ class Predictor:
         precision: str = "float32",
         input_size: int | None = None,
         score_threshold: float | None = None,
+        likeness_threshold: float = ANY_LIKENESS,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         compile: bool = False,  # noqa: A002 - as torch calls it
     ) -> None:
@@ -94,6 +106,7 @@ class Predictor:
         self.score_threshold = (
             config.score_threshold if score_threshold is None else score_threshold
         )
+        self.likeness_threshold = likeness_threshold
         self.checkpoint_hash = checkpoint_hash
         self._resize = config.resize
         self._dtype = resolve_precision(precision)
@@ -113,6 +126,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "float32",
         input_size: int | None = None,
+        likeness_threshold: float | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         compile: bool = False,  # noqa: A002
     ) -> Predictor:
@@ -123,6 +137,7 @@ class Predictor:
             device: see ``device.resolve_device``.
             precision: one of ``options.PRECISIONS``.
             input_size: side in pixels to which images are resized; the checkpoint's own by default.
+            likeness_threshold: of ``refer``; the checkpoint's own by default.
             cache_bytes: memory for features of images seen before.
             compile: have torch compile the transformer layers, which takes about a minute when they
                 are used first; for GPUs and many images (see ``compiling``).
@@ -135,6 +150,8 @@ class Predictor:
         loaded = load_model(checkpoint)
         threshold = loaded.metadata.get("score_threshold")
         size = loaded.metadata.get("input_size")
+        if likeness_threshold is None:
+            likeness_threshold = float(loaded.metadata.get("likeness_threshold", ANY_LIKENESS))
         return cls(
             loaded.model,
             variant=loaded.variant,
@@ -143,6 +160,7 @@ class Predictor:
             precision=precision,
             input_size=int(size) if input_size is None and size else input_size,
             score_threshold=float(threshold) if threshold else None,
+            likeness_threshold=likeness_threshold,
             cache_bytes=cache_bytes,
             compile=compile,
         )
@@ -280,6 +298,7 @@ class Predictor:
         *,
         options: ReferOptions = DEFAULT_REFER_OPTIONS,
         score_threshold: float | Mapping[int, float] = 0.0,
+        likeness_threshold: float | None = None,
         max_candidates: int = 1,
     ) -> Referral:
         """Find one particular object per category of the bank in an image (the refer task).
@@ -293,6 +312,10 @@ class Predictor:
             options: where proposals are made and which of them are compared.
             score_threshold: lowest probability, among all proposals of the image, to report; for
                 all or by object, 0 where none is given.
+            likeness_threshold: scores are shares, so that something always has the largest, also on
+                an image that does not show the object. A candidate is embedded like a mark of its
+                own; unless the cosine with the object's embedding is so high it is left out. The
+                checkpoint's own by default; ``ANY_LIKENESS`` keeps all.
             max_candidates: per object, the best ones.
 
         Raises:
@@ -312,7 +335,7 @@ class Predictor:
         points = self._points.get_or_compute((key, options), compute)
         prompts = self._compute(self._model.decode_prompts, pyramid, embeddings)
         scores = (prompts.float() @ points.vectors.float().mT)[0]
-        return to_referral(
+        referral = to_referral(
             match_probabilities(scores, bank.category_ids, bank.negative_ids),
             points,
             pyramid.mask_features,
@@ -321,6 +344,26 @@ class Predictor:
             score_thresholds=_by_category(score_threshold, bank.category_ids, 0.0),
             max_candidates=max_candidates,
         )
+        lowest = self.likeness_threshold if likeness_threshold is None else likeness_threshold
+        objects = dict(zip(bank.category_ids, embeddings, strict=False))  # negatives follow them
+        return referral if lowest <= ANY_LIKENESS else self._alike(image, referral, objects, lowest)
+
+    def _alike(
+        self, image: Image, referral: Referral, objects: Mapping[int, Tensor], lowest: float
+    ) -> Referral:
+        found = [instance for ranked in referral.candidates.values() for instance in ranked]
+        marks = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in found]
+        embeddings = self.embed_prompts(image, marks)
+        alike = {
+            id(instance)
+            for instance, embedding in zip(found, embeddings, strict=True)
+            if torch.cosine_similarity(embedding, objects[instance.category_id], dim=0) >= lowest
+        }
+        candidates = {
+            number: tuple(instance for instance in ranked if id(instance) in alike)
+            for number, ranked in referral.candidates.items()
+        }
+        return Referral(referral.size_hw, candidates)
 
     def _encode(self, image: Image, key: str) -> EncodedImage:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -56,6 +56,7 @@ class Finding:
 
     task: str
     score_thresholds: Mapping[int, float]
+    likeness_threshold: float | None
     options: InstanceOptions
     max_examples: int
     seed: int
@@ -85,7 +86,10 @@ class Segmenter:
         finding = self._finding
         if finding.task == "refer":
             referral = self._predictor.refer(
-                image, self._bank, score_threshold=finding.score_thresholds
+                image,
+                self._bank,
+                score_threshold=finding.score_thresholds,
+                likeness_threshold=finding.likeness_threshold,
             )
             return referral.best
         tile = finding.tile

@@ -17,7 +17,7 @@ from dinov.arguments import at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
-from dinov.options import COMPILE_HELP
+from dinov.options import COMPILE_HELP, LIKENESS_HELP
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
 from dinov.references import read_marks
@@ -74,6 +74,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="an object that scores lower is not on the frame, 0 to 1 (default: 0)",
     )
+    add("--likeness-threshold", type=float, metavar="X", help=LIKENESS_HELP)
     add(
         "--memory-threshold",
         type=share,
@@ -141,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
         args.checkpoint,
         device=args.device,
         input_size=args.input_size,
+        likeness_threshold=args.likeness_threshold,
         compile=args.compile,
     )
     tracker = VideoTracker(
@@ -250,6 +252,7 @@ def _write_tracks(
         "checkpoint_sha256": predictor.checkpoint_hash,
         "input_size": predictor.input_size,
         "score_threshold": args.score_threshold,
+        "likeness_threshold": predictor.likeness_threshold,
         "task": "refer",
     }
     export = video_document(

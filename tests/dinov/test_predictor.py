@@ -14,7 +14,7 @@ from dinov.masks import encode_rle, rasterise, rle_iou
 from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
-from dinov.types import Prompt, PromptType, Reference, Referral, Segmentation
+from dinov.types import Instance, Prompt, PromptType, Reference, Referral, Segmentation
 from tests.dinov.tiny import make_predictor, photo
 
 BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
@@ -171,6 +171,37 @@ def test_one_object_is_found_on_another_photo_and_on_its_own() -> None:
     assert [len(across.candidates[i]) for i in (1, 2)] == [3, 3]
     bank = predictor.embed_references([Reference(photo(1), [BOX, POINT])])
     assert len(predictor.refer(photo(1), bank, options=ANYTHING).best) == 2
+
+
+def test_what_is_unlike_the_mark_is_left_out_by_the_likeness_of_its_embedding() -> None:
+    predictor = make_predictor()
+    bank = predictor.embed_references([Reference(photo(0), [BOX, POINT])])
+    everything = all_alike(predictor).candidates
+
+    def likeness(instance: Instance) -> float:
+        mark = Prompt(instance.category_id, PromptType.MASK, rle=instance.rle)
+        (own,) = predictor.embed_prompts(photo(1), [mark])
+        return float(torch.cosine_similarity(own, bank.positives[mark.category_id][0], dim=0))
+
+    values = sorted(likeness(i) for ranked in everything.values() for i in ranked)
+    lowest = (values[2] + values[3]) / 2
+    expected = {
+        number: [i.score for i in ranked if likeness(i) >= lowest]
+        for number, ranked in everything.items()
+    }
+    for asked in (
+        predictor.refer(
+            photo(1), bank, options=ANYTHING, max_candidates=3, likeness_threshold=lowest
+        ),
+        make_predictor(likeness_threshold=lowest).refer(
+            photo(1), bank, options=ANYTHING, max_candidates=3
+        ),
+    ):
+        found = {n: [i.score for i in ranked] for n, ranked in asked.candidates.items()}
+        assert found == {n: pytest.approx(scores) for n, scores in expected.items()}
+        assert sum(map(len, found.values())) == 3
+    nothing = predictor.refer(photo(1), bank, options=ANYTHING, likeness_threshold=1.01)
+    assert nothing.candidates == {1: (), 2: ()}
 
 
 def test_each_object_is_found_as_if_it_were_alone() -> None:
