@@ -27,6 +27,7 @@ IDS = {
 
 OPEN = frozenset(
     {"create_project", "last_project", "model_status", "open_example", "projects", "warm_up"}
+    | {"summaries", "trash", "restore", "empty_trash"}
 )
 """Use cases that concern no project yet, or list those that are open to the user."""
 

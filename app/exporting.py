@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from app.formats import FORMATS, Format, coco
 from app.formats.dataset import Dataset, prepare
 from app.image_files import ImageFiles
+from app.progress import Progress, unheard
 from app.project import (
     DRAWN,
     IMPORTED,
@@ -41,6 +42,7 @@ def export_project(
     with_images: bool = False,
     encoding: Encoding = "auto",
     results: Path | None = None,
+    progress: Progress = unheard,
 ) -> ExportReport:
     """Write all images and categories of a project, and the instances that are shown.
 
@@ -59,6 +61,7 @@ def export_project(
         with_images: also write the upright images, where the format's readers look for them.
         encoding: of the masks, with the format "coco".
         results: where to write a COCO results file with the same ids, if anywhere.
+        progress: told after every file how many of all are done; it may raise to stop.
 
     Raises:
         NotFound: if there is no such project.
@@ -81,10 +84,10 @@ def export_project(
         written = format_.write(prepared, staging)
         if with_images:
             folder = staging / format_.image_folder
-            _copy_images(files, images, prepared, folder)
+            _copy_images(files, images, prepared, folder, progress)
         if results is not None:
             coco.write_results(prepared, results)
-        path = _publish(staging, destination)
+        path = _publish(staging, destination, progress)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     occupied = {one.image_id for one in prepared.annotations}
@@ -207,10 +210,16 @@ def _as_stored(dataset: Dataset, images: list[ProjectImage]) -> tuple[Dataset, l
 
 
 def _copy_images(
-    files: ImageFiles, images: list[ProjectImage], prepared: Dataset, folder: Path
+    files: ImageFiles,
+    images: list[ProjectImage],
+    prepared: Dataset,
+    folder: Path,
+    progress: Progress,
 ) -> None:
     names = {image.id: image.file_name for image in prepared.images}
-    for image in images:
+    for number, image in enumerate(images):
+        # The other half of the work is to pack them.
+        progress(number, 2 * len(images))
         target = folder / names[image.id]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(files.path(image), target)
@@ -228,13 +237,14 @@ def _notes(format_: Format, prepared: Dataset, hidden: int) -> list[str]:
     return notes
 
 
-def _publish(staging: Path, destination: Path) -> Path:
+def _publish(staging: Path, destination: Path, progress: Progress) -> Path:
     """Give what was written its name: as one file, as an archive or as a folder."""
     contents = [path for path in sorted(staging.rglob("*")) if path.is_file()]
     if destination.suffix.lower() == ".zip":
         archive = staging / ".zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
-            for path in contents:
+            for number, path in enumerate(contents):
+                progress(len(contents) + number, 2 * len(contents))
                 target.write(path, path.relative_to(staging).as_posix())
         return archive.replace(destination)
     if len(contents) == 1 and destination.suffix == contents[0].suffix:

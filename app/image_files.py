@@ -14,6 +14,7 @@ import re
 import shutil
 import tempfile
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -129,12 +130,50 @@ class ImageFiles:
         self._path(image.project_id, "images", image.sha256, image.suffix).unlink(missing_ok=True)
         self._path(image.project_id, "thumbnails", image.sha256, ".jpg").unlink(missing_ok=True)
 
+    def folder(self, project_id: str) -> Path:
+        """Return the folder of a project; it may not be there yet."""
+        return self._root / project_id
+
+    def copy_project(self, project_id: str, copy_id: str, copied: Callable[[], None]) -> None:
+        """Give another project the files of this one, in no more room where links are possible.
+
+        Files are never written again under the same name, so that two names of one file are safe.
+
+        Args:
+            project_id: the project.
+            copy_id: the other one; what it has already is left as it is.
+            copied: called after every file.
+        """
+        for kind in ("images", "thumbnails", "banks"):
+            target = self._root / copy_id / kind
+            target.mkdir(parents=True, exist_ok=True)
+            for path in sorted((self._root / project_id / kind).glob("*")):
+                if path.suffix != ".part" and not (target / path.name).exists():
+                    link_or_copy(path, target / path.name)
+                copied()
+
+    def bytes_used(self, project_id: str) -> int:
+        """Measure the files of a project; one that it shares with a copy counts for both."""
+        return sum(
+            path.stat().st_size for path in self.folder(project_id).rglob("*") if path.is_file()
+        )
+
     def remove_project(self, project_id: str) -> None:
         """Remove all files of a project."""
         shutil.rmtree(self._root / project_id, ignore_errors=True)
 
     def _path(self, project_id: str, kind: str, digest: str, suffix: str) -> Path:
         return self._root / project_id / kind / f"{digest}{suffix}"
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system knows no links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        temporary = target.with_name(f"{target.name}.part")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
 
 
 def display_name(file_name: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from app.formats import FORMATS, Format, recognise
 from app.formats.dataset import Dataset, Tally
 from app.formats.pictures import Picture, Pictures, files_below, files_beside
+from app.progress import Progress, unheard
 from app.project import ImportReport, InvalidData, InvalidInput, ProjectImage
 from app.workspace import Workspace
 from dinov.coco import CocoAnnotation, CocoImage, distinct_file_names
@@ -43,6 +44,7 @@ def import_files(
     image_folders: Sequence[Path] = (),
     format_name: str | None = None,
     as_: ImportedAs = ImportedAs.ANNOTATIONS,
+    progress: Progress = unheard,
 ) -> ImportReport:
     """Read a data set and add it to a project; what cannot be used is left out, and said.
 
@@ -57,6 +59,7 @@ def import_files(
         image_folders: where images lie that are not among the sources.
         format_name: one of ``FORMATS``; by default it is recognised.
         as_: annotations become accepted instances, prompts marks on references.
+        progress: told after every image how many of all are done; it may raise to stop.
 
     Raises:
         NotFound: if there is no such project.
@@ -74,7 +77,7 @@ def import_files(
         files = [one for one in beside if not _is_label(one, format_)]
         pictures = Pictures(_as_pictures(known) + files + files_below(image_folders))
         reading = format_.read(path, pictures)
-        images = _add_images(workspace, project_id, reading.dataset, pictures, problems)
+        images = _add_images(workspace, project_id, reading.dataset, pictures, problems, progress)
     categories = _add_categories(workspace, project_id, reading.dataset)
     grouped: dict[int, list[CocoAnnotation]] = defaultdict(list)
     for one in reading.dataset.annotations:
@@ -177,10 +180,12 @@ def _add_images(
     dataset: Dataset,
     pictures: Pictures,
     problems: Tally,
+    progress: Progress,
 ) -> dict[int, ProjectImage]:
     """Find or add the images; return those that can be used, by their ids in the data set."""
     images: dict[int, ProjectImage] = {}
-    for image, group in dataset.by_image():
+    for number, (image, group) in enumerate(dataset.by_image()):
+        progress(number, len(dataset.images))
         place = f"{image.file_name} with {len(group):,} of the annotations"
         picture = pictures.find(image.file_name)
         if picture is None:

@@ -10,11 +10,11 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.project import AppError, InvalidInput, JobState, JobView, Lane
+from app.project import AppError, InvalidInput, JobState, JobStopped, JobView, Lane
 from app.store import Store
 from dinov.errors import DinovError
 
@@ -84,6 +84,17 @@ class JobControl:
             elapsed = time.monotonic() - self._started_at
             self._seconds_per_item = max(elapsed, 1e-3) / self._timed_items
         self._store.update_job(self.job_id, done=self._done, found=self._found)
+
+    def progress(self, done: int, total: int) -> None:
+        """Follow work that tells by itself how far it is; raises JobStopped if it is to stop."""
+        if self.is_cancelled():
+            raise JobStopped(f"Stopped after {done:,} of {total:,}.")
+        if self._started_at == 0.0:
+            self.start_clock()
+        self._done = done
+        elapsed = time.monotonic() - self._started_at
+        self._seconds_per_item = max(elapsed, 1e-3) / done if done else None
+        self._store.update_job(self.job_id, done=done, total=total)
 
     def add_problem(self, problem: str) -> None:
         """Note something that went wrong with one item; the job goes on."""
@@ -215,10 +226,15 @@ class JobRunner:
         chosen = active[:1] or jobs[-1:]
         return self._timed(chosen[0]) if chosen else None
 
-    def recent(self, count: int = 20) -> list[JobView]:
-        """List the jobs of all projects that are under way or wait, then those that ended last."""
-        active = self._store.active_jobs()
-        return [self._timed(job) for job in [*active, *self._store.ended_jobs(count)]]
+    def recent(self, project_ids: Sequence[str], count: int = 20) -> list[JobView]:
+        """List the jobs of projects that are under way or wait, then those that ended last."""
+        active = [job for job in self._store.active_jobs() if job.project_id in project_ids]
+        ended = self._store.ended_jobs(project_ids, count)
+        return [self._timed(job) for job in [*active, *ended]]
+
+    def put_away(self, project_ids: Sequence[str]) -> None:
+        """Leave what has ended out of ``recent`` from now on."""
+        self._store.put_away_jobs(project_ids)
 
     def cancel(self, job_id: str) -> None:
         """Stop a job after the item it is at; one that waits does not begin."""
@@ -306,6 +322,8 @@ class JobRunner:
         state = JobState.DONE
         try:
             message = self._table[job.kind](control, self._store.job_parameters(job.id))
+        except JobStopped as error:
+            message = str(error)
         except (AppError, DinovError) as error:
             state, message = JobState.FAILED, str(error)
         except Exception as error:  # noqa: BLE001 - work is any code; its failure is an answer

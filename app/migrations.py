@@ -188,4 +188,21 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX edits_by_image ON edits (image_id, id);
     CREATE INDEX edits_by_bulk ON edits (bulk_id);
     """,
+    # A project in the trash gives its name free; "deleted_name" is what it had.
+    """
+    ALTER TABLE projects ADD COLUMN deleted_at TEXT;
+    ALTER TABLE projects ADD COLUMN deleted_name TEXT;
+    ALTER TABLE images ADD COLUMN seconds_spent REAL NOT NULL DEFAULT 0;
+    CREATE INDEX images_by_project ON images (project_id, position);
+    CREATE INDEX jobs_by_project ON jobs (project_id);
+    CREATE INDEX runs_by_project ON runs (project_id);
+    CREATE TRIGGER image_changed AFTER UPDATE OF prompts_rev, results_rev ON images BEGIN
+        UPDATE projects SET updated_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+            WHERE id = NEW.project_id;
+    END;
+    CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
+        UPDATE projects SET updated_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+            WHERE id = NEW.project_id;
+    END;
+    """,
 )

@@ -6,6 +6,7 @@
     ├── InvalidData      files of another program that cannot be read as what they are said to be
     ├── StaleRevision    prompts were changed elsewhere since they were loaded
     ├── StaleEdit        an instance, or the step to take back, was changed elsewhere meanwhile
+    ├── JobStopped       the work of a job ends here, because it was asked to stop
     └── ServerError      the server cannot start, for example because the port is taken
 
 Ids of images, categories and instances are integers from 1 and are never used again, so that they
@@ -101,6 +102,10 @@ class StaleRevision(AppError):
 
 class StaleEdit(AppError):
     """What an edit, an undo or a redo is about was changed elsewhere meanwhile."""
+
+
+class JobStopped(AppError):
+    """The work of a job ends before its end, because it was asked to stop."""
 
 
 class ServerError(AppError):

@@ -18,6 +18,7 @@ from app.exporting import export_project
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, Source, import_files
 from app.jobs import JobControl, JobRunner, Parameters
+from app.library import KEPT_DAYS, Library
 from app.marks import require_marks
 from app.model_session import ModelSession, PredictorLike
 from app.passwords import PasswordFile
@@ -43,6 +44,7 @@ from app.segment_job import SEGMENT, SegmentJob
 from app.settings import Settings
 from app.sharing import Sharing
 from app.store import Store
+from app.transfers import Transfers
 from app.workspace import Workspace, open_data_folder
 
 _EXAMPLE_NAME = "Example"
@@ -65,6 +67,8 @@ class Studio(Workspace):
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)
         self.banks = Banks(self, store, files, model)
+        self.library = Library(store, files, jobs, self)
+        self.transfers = Transfers(store, files, jobs, self)
 
     @classmethod
     def open(
@@ -82,6 +86,7 @@ class Studio(Workspace):
         """
         store, files = open_data_folder(settings.data_dir)
         studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+        studio.library.empty_trash(older_than_days=KEPT_DAYS)
         studio.jobs.start()
         return studio
 
@@ -109,12 +114,7 @@ class Studio(Workspace):
         """Say which checkpoint runs where, without loading it."""
         return self._model.status()
 
-    # Projects, where jobs or the model matter
-
-    def delete_project(self, project_id: str) -> None:
-        """Remove a project with its images and results. Its jobs are stopped first."""
-        self.jobs.cancel_all(project_id)
-        super().delete_project(project_id)
+    # The example
 
     def open_example(self) -> Project:
         """Open the example project; its photos and prompts come with the program.

@@ -65,7 +65,7 @@ class Workspace:
         """Begin an empty project. A name that is taken gets a number."""
         with self._store.transaction():
             return self._store.add_project(
-                self._free_name(clean_name(name, "project")), acting_user()
+                self.free_name(clean_name(name, "project")), acting_user()
             )
 
     def projects(self) -> list[Project]:
@@ -92,18 +92,21 @@ class Workspace:
         with self._store.transaction():
             cleaned = clean_name(name, "project")
             if cleaned != self._store.project(project_id).name:
-                self._store.update_project(project_id, name=self._free_name(cleaned))
+                self._store.update_project(project_id, name=self.free_name(cleaned))
         return self._store.project(project_id)
 
-    def delete_project(self, project_id: str) -> None:
-        """Remove a project with its images and results."""
-        self._store.project(project_id)
-        self._store.remove_project(project_id)
-        self._files.remove_project(project_id)
+    def free_name(self, name: str) -> str:
+        """Return a name for a project, with a number if it is taken."""
+        taken = {project.name for project in self._store.projects()}
+        number, free = 1, name
+        while free in taken:
+            number += 1
+            free = f"{name} {number}"
+        return free
 
     def set_current_image(self, project_id: str, image_id: int | None) -> None:
         """Remember the image the annotator is looking at."""
-        self._store.update_project(project_id, last_image_id=image_id)
+        self._store.set_last_image(project_id, image_id)
 
     def set_score_threshold(
         self, project_id: str, score_threshold: float, task: Task = Task.GENERIC
@@ -365,14 +368,6 @@ class Workspace:
         used = [category.color for category in existing]
         # Once all are in use, the one used least comes again.
         return min(PALETTE, key=used.count)
-
-    def _free_name(self, name: str) -> str:
-        taken = {project.name for project in self._store.projects()}
-        number, free = 1, name
-        while free in taken:
-            number += 1
-            free = f"{name} {number}"
-        return free
 
     def _add_image(self, project_id: str, source: Path | tuple[str, bytes]) -> ProjectImage:
         if isinstance(source, tuple):

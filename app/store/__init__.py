@@ -6,6 +6,7 @@ One module per group of tables; ``database`` holds the connection they share.
 from __future__ import annotations
 
 from app.store.accounts import AccountRows
+from app.store.copies import ProjectCopies
 from app.store.edits import EditRows
 from app.store.jobs import JobRows
 from app.store.projects import ProjectRows
@@ -14,5 +15,14 @@ from app.store.references import ReferenceRows
 from app.store.review import ReviewRows
 
 
-class Store(ProjectRows, PromptRows, ReferenceRows, ReviewRows, EditRows, JobRows, AccountRows):
+class Store(
+    ProjectRows,
+    PromptRows,
+    ReferenceRows,
+    ReviewRows,
+    EditRows,
+    JobRows,
+    AccountRows,
+    ProjectCopies,
+):
     """Read and write the rows of one database file. Methods that look up an id raise NotFound."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from app.project import JobState, JobView, Lane, NotFound
 from app.rows import to_job
 from app.store.database import Database, now
+
+_ENDED = "ended_at IS NOT NULL AND project_id IN (SELECT value FROM json_each(?))"
 
 
 class JobRows(Database):
@@ -57,10 +60,10 @@ class JobRows(Database):
         )
         return [to_job(row) for row in self._all(query)]
 
-    def ended_jobs(self, count: int) -> list[JobView]:
-        """List the jobs of all projects that ended last and were not put away, the last first."""
-        query = "SELECT * FROM jobs WHERE ended_at IS NOT NULL AND NOT is_put_away"
-        rows = self._all(f"{query} ORDER BY ended_at DESC LIMIT ?", (count,))
+    def ended_jobs(self, project_ids: Sequence[str], count: int) -> list[JobView]:
+        """List the jobs of projects that ended last and were not put away, the last first."""
+        query = f"SELECT * FROM jobs WHERE {_ENDED} AND NOT is_put_away ORDER BY ended_at DESC"
+        rows = self._all(f"{query} LIMIT ?", (json.dumps(project_ids), count))
         return [to_job(row) for row in rows]
 
     def next_job(self, lane: Lane) -> JobView | None:
@@ -85,9 +88,9 @@ class JobRows(Database):
         """Note how a job ended, and when."""
         self.update_job(job_id, state=state, message=message, ended_at=now())
 
-    def put_away_jobs(self) -> None:
+    def put_away_jobs(self, project_ids: Sequence[str]) -> None:
         """Leave all jobs that have ended out of the list from now on."""
-        self._write("UPDATE jobs SET is_put_away = 1 WHERE ended_at IS NOT NULL", ())
+        self._write(f"UPDATE jobs SET is_put_away = 1 WHERE {_ENDED}", (json.dumps(project_ids),))
 
     def update_job(self, job_id: str, **values: object) -> None:
         """Set columns of a job; does nothing if its project was deleted meanwhile."""

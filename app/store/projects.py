@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 
+from app.overview import TrashedProject
 from app.project import InvalidInput, Project, ProjectImage
 from app.rows import to_category, to_image, to_project
 from app.store.database import Database, now
@@ -26,14 +27,13 @@ class ProjectRows(Database):
 
     def projects(self) -> list[Project]:
         """List all projects, the one opened last first."""
-        query = "SELECT * FROM projects ORDER BY opened_at DESC"
+        query = "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY opened_at DESC"
         return [to_project(row) for row in self._all(query)]
 
     def project(self, project_id: str) -> Project:
-        """Return one project."""
-        return to_project(
-            self._one("SELECT * FROM projects WHERE id = ?", (project_id,), "This project")
-        )
+        """Return one project; one in the trash does not exist."""
+        query = "SELECT * FROM projects WHERE id = ? AND deleted_at IS NULL"
+        return to_project(self._one(query, (project_id,), "This project"))
 
     def has_score_threshold(self, project_id: str) -> bool:
         """Whether a threshold for generic was chosen, by the annotator or by the first run."""
@@ -44,9 +44,34 @@ class ProjectRows(Database):
         """Set columns of a project."""
         self._update("projects", project_id, values | {"updated_at": now()})
 
+    def set_last_image(self, project_id: str, image_id: int | None) -> None:
+        """Remember the image that was looked at last, which is no change of the project."""
+        self._update("projects", project_id, {"last_image_id": image_id})
+
     def mark_opened(self, project_id: str) -> None:
         """Remember it as the project opened last."""
         self._update("projects", project_id, {"opened_at": now()})
+
+    def trash_project(self, project_id: str) -> None:
+        """Put a project into the trash. Its name is free from now on."""
+        self._write(
+            "UPDATE projects SET deleted_at = ?, deleted_name = name, name = id"
+            " WHERE id = ? AND deleted_at IS NULL",
+            (now(), project_id),
+        )
+
+    def trashed_projects(self) -> list[TrashedProject]:
+        """List the projects in the trash, the one deleted last first."""
+        query = (
+            "SELECT id, deleted_name, deleted_at, owner FROM projects WHERE deleted_at IS NOT NULL"
+            " ORDER BY deleted_at DESC"
+        )
+        return [TrashedProject(*row) for row in self._all(query)]
+
+    def restore_project(self, project_id: str, name: str) -> None:
+        """Take a project out of the trash under a name that is free."""
+        values = {"name": name, "deleted_at": None, "deleted_name": None}
+        self._update("projects", project_id, values)
 
     def remove_project(self, project_id: str) -> None:
         """Remove a project with everything in it."""

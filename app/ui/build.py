@@ -19,6 +19,8 @@ from app.ui import (
     categories,
     editing,
     exchange,
+    jobs,
+    library,
     panel,
     projects,
     references,
@@ -44,7 +46,7 @@ def _head() -> str:
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
             *("page", "columns", "controls", "account", "panels", "strip"),
-            *("runs", "references", "instances", "exchange"),
+            *("runs", "references", "instances", "exchange", "views"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
@@ -105,8 +107,10 @@ def build_page(studio: Studio) -> gr.Blocks:
         page = Page(
             studio, on_save=editing.save_prompts(studio), on_edit=editing.edit_image(studio)
         )
-        parts = (projects, account, annotate, editing, categories, runs, references, exchange)
-        for part in parts:
+        for part in (
+            *(projects, account, library, jobs, annotate, editing, categories, runs),
+            *(references, exchange),
+        ):
             part.bind(page)
         projects.open_at_load(page, demo)
         add_endpoints(studio)

@@ -6,16 +6,14 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 from gradio.utils import get_upload_folder
 from starlette.background import BackgroundTask
 
-from app.formats import FORMATS
-from app.project import InvalidInput, Task
+from app.project import Task
 from app.segmentation import Studio
 
 Threshold = Annotated[float | None, Query(ge=0, le=1)]
@@ -56,32 +54,11 @@ def export_routes(studio: Studio) -> APIRouter:
             report.path, media_type="application/json", filename=name, background=discard
         )
 
-    @router.post("/projects/{project_id}/exports", include_in_schema=False)
-    def export(
-        project_id: str,
-        format: str,  # noqa: A002 - the name on the page
-        with_images: bool = False,
-        score_threshold: Threshold = None,
-        task: Task | None = None,
-    ) -> dict[str, Any]:
-        if format not in FORMATS:
-            raise InvalidInput(f"Unknown format “{format}”. Use one of: {', '.join(FORMATS)}.")
-        is_file = format == "coco" and not with_images
-        ending = "coco.json" if is_file else f"{format}.zip"
-        name = export_file_name(studio.project(project_id).name, ending)
-        report = studio.export(
-            project_id,
-            export_folder() / name,
-            format_name=format,
-            score_threshold=_by_task(score_threshold, task),
-            with_images=with_images,
-        )
-        return {
-            "url": f"gradio_api/file={quote(str(report.path))}",
-            "name": name,
-            "lines": report.lines,
-            "lossless": report.is_lossless,
-        }
+    @router.get("/projects/{project_id}/exports/{job_id}", include_in_schema=False)
+    def exported(project_id: str, job_id: str) -> FileResponse:
+        studio.project(project_id)
+        path = studio.transfers.exported_file(job_id)
+        return FileResponse(path, filename=path.name, headers={"Cache-Control": "no-store"})
 
     @router.post("/projects/{project_id}/banks", include_in_schema=False)
     def bank(project_id: str, category_id: int | None = None) -> dict[str, Any]:

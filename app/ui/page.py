@@ -68,8 +68,15 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "projects": (
         *("project_created", "project_opened", "project_renamed", "project_deleted"),
         *("example_opened", "status_asked"),
+        *("jobs_polled", "job_cancelled", "job_resumed", "jobs_put_away"),
     ),
     "account": ("sharing_changed", "polled"),
+    "library": (
+        *("library_asked", "project_created", "project_opened", "project_renamed"),
+        *("project_duplicated", "project_deleted", "project_restored", "trash_emptied"),
+        "example_opened",
+    ),
+    "notices": ("project_restored",),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
         *("image_reviewed", "strip_asked"),
@@ -89,7 +96,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "category_threshold_changed",
     ),
     "instances": (),
-    "exchange": ("files_imported",),
+    "exchange": ("files_imported", "export_asked", "import_ended"),
 }
 """What each panel may tell the server."""
 
@@ -114,6 +121,7 @@ class Page:
         self.session = gr.State(Session())
         self.projects = _panel("projects")
         self.account = _panel("account")
+        self.library = _panel("library")
         self.address = _panel("address")
         self.notices = _panel("notices")
         with gr.Row(elem_id="st-studio"):
@@ -179,7 +187,7 @@ class Page:
         return [
             self.projects, self.account, self.address, self.filmstrip, self.canvas, self.welcome,
             self.runs, self.categories, self.instances, self.notices, self.exchange,
-            self.references,
+            self.references, self.library,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -236,7 +244,7 @@ class Page:
         return updates if (session.place or event) == place else {}
 
     def tell_status(self, session: Session) -> Updates:
-        """Say whether the model has been loaded meanwhile."""
+        """Say whether the model has been loaded meanwhile, and how far the jobs are."""
         return {self.projects: self._project_bar(self.look(session))}
 
     def _take_back(self, session: Session, reason: str) -> Updates:
@@ -267,7 +275,11 @@ class Page:
         }
 
     def _project_bar(self, snapshot: Snapshot) -> str:
-        return render.project_bar(snapshot, self.studio.projects(), self.studio.model_status())
+        studio = self.studio
+        projects = studio.projects()
+        ids = [project.id for project in projects]
+        jobs = studio.jobs.recent(ids) if ids else ()
+        return render.project_bar(snapshot, projects, studio.model_status(), jobs)
 
 
 def _panel(name: str) -> gr.HTML:

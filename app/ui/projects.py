@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from app.ui import render
 from app.ui.page import Page, Place, Session, Updates
 
 
@@ -28,8 +29,12 @@ def bind(page: Page) -> None:
         return page.open(session, event.project_id)
 
     def delete(event: Place, session: Session) -> Updates:
-        studio.delete_project(str(event.project_id))
-        return page.open(session, None)
+        project = studio.project(str(event.project_id))
+        studio.library.delete_project(project.id)
+        updates = page.open(session, None)
+        text = f"“{project.name}” is in the trash."
+        notice = render.notice(page.look(session), text, deleted_id=project.id)
+        return {**updates, page.notices: notice}
 
     def open_example(_: Place, session: Session) -> Updates:
         return page.open(session, studio.open_example().id)

@@ -12,16 +12,20 @@ from app.access import is_in_charge
 from app.canvas import EMPTY_DOCUMENT, load_document, update_document
 from app.examples import Example
 from app.formats import FORMATS
+from app.library import KEPT_DAYS
+from app.overview import ProjectSummary, TrashedProject
 from app.project import (
     SCORE_FLOOR,
-    ImportReport,
     InstanceStatus,
+    JobState,
+    JobView,
     Project,
     ProjectImage,
     StatusView,
     StoredPrompt,
     Task,
 )
+from app.transfers import EXPORT
 from app.ui.snapshot import Snapshot
 from dinov.types import Category
 
@@ -31,9 +35,15 @@ MOST_EXAMPLES = 100
 """So many are drawn of each category; an imported data set may hold thousands."""
 
 
-def project_bar(snapshot: Snapshot, projects: Sequence[Project], status: StatusView) -> str:
-    """Draw the header: the open project, the others, and the model's state."""
+def project_bar(
+    snapshot: Snapshot,
+    projects: Sequence[Project],
+    status: StatusView,
+    jobs: Sequence[JobView] = (),
+) -> str:
+    """Draw the header: the open project, the others, background work, and the model's state."""
     current = snapshot.project
+    names = {project.id: project.name for project in projects}
     return _text(
         snapshot,
         project={"id": current.id, "name": current.name} if current else None,
@@ -42,6 +52,7 @@ def project_bar(snapshot: Snapshot, projects: Sequence[Project], status: StatusV
             for project in projects
         ],
         status=asdict(status),
+        jobs=[_job(job, names[job.project_id]) for job in jobs if job.project_id in names],
     )
 
 
@@ -60,6 +71,47 @@ def account(snapshot: Snapshot, user: str | None) -> str:
         else None,
         results_rev=snapshot.results_rev,
     )
+
+
+def _job(job: JobView, project_name: str) -> dict[str, Any]:
+    is_file = job.kind == EXPORT and job.state is JobState.DONE
+    file = f"projects/{job.project_id}/exports/{job.id}" if is_file else None
+    return {**asdict(job), "project_name": project_name, "file": file}
+
+
+def library(
+    snapshot: Snapshot,
+    summaries: Sequence[tuple[ProjectSummary, int]],
+    trash: Sequence[TrashedProject],
+    *,
+    opened: bool = False,
+) -> str:
+    """Draw all projects and the trash; ``opened`` says that one was chosen to work in."""
+    return _text(
+        snapshot,
+        projects=[
+            {
+                "id": one.project.id,
+                "name": one.project.name,
+                "updated_at": one.project.updated_at,
+                "images": one.images,
+                "segmented_images": one.segmented_images,
+                "reviewed_images": one.reviewed_images,
+                "prompts": one.prompts,
+                "instances": one.instances,
+                "bytes": size,
+                "covers": [_thumbnail(image) for image in one.covers],
+            }
+            for one, size in summaries
+        ],
+        trash=[asdict(one) for one in trash],
+        kept_days=KEPT_DAYS,
+        opened=opened,
+    )
+
+
+def _thumbnail(image: ProjectImage) -> str:
+    return f"media/thumbnails/{image.id}?v={image.sha256[:12]}"
 
 
 def filmstrip(snapshot: Snapshot, problems: Sequence[str], **changes: Any) -> str:
@@ -180,14 +232,13 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         if snapshot.results and snapshot.results_url
         else None,
         job=asdict(snapshot.job) if snapshot.job else None,
+        is_image_busy=snapshot.is_image_busy,
         refused=refused,
     )
 
 
-def exchange(
-    snapshot: Snapshot, report: ImportReport | None = None, *, refused: bool = False
-) -> str:
-    """Draw the export and the import; ``report`` answers an import, as ``refused`` does."""
+def exchange(snapshot: Snapshot, job_id: str | None = None, *, refused: bool = False) -> str:
+    """Draw the export and the import; ``job_id`` answers one, as ``refused`` does."""
     return _text(
         snapshot,
         images=len(snapshot.images),
@@ -195,7 +246,7 @@ def exchange(
             {"name": name, "title": format_.title, "lacks": format_.lacks}
             for name, format_ in FORMATS.items()
         ],
-        report={"lines": report.lines, "lossless": report.is_lossless} if report else None,
+        job_id=job_id,
         refused=refused,
     )
 
@@ -236,9 +287,9 @@ def welcome(snapshot: Snapshot) -> str:
     return _text(snapshot, show=not snapshot.images)
 
 
-def notice(snapshot: Snapshot, text: str) -> str:
-    """Tell the user something, for a while."""
-    return _text(snapshot, text=text)
+def notice(snapshot: Snapshot, text: str, *, deleted_id: str | None = None) -> str:
+    """Tell the user something, for a while; the project that was deleted can be restored."""
+    return _text(snapshot, text=text, deleted_id=deleted_id)
 
 
 def address(snapshot: Snapshot) -> str:

@@ -13,6 +13,7 @@ from app.project import (
     DEFAULT_SCORE_THRESHOLD,
     ImageCounts,
     JobView,
+    Lane,
     NotFound,
     Project,
     ProjectImage,
@@ -29,8 +30,9 @@ class Snapshot:
     """What is in a project now, or nothing where there is no project at all.
 
     ``taken`` orders snapshots: a greater one saw at least what a smaller one saw. ``image`` is the
-    one on the canvas, None if there is none; ``job`` the one that runs, or else the last that ran.
-    ``concepts`` say each whether another model has made it.
+    one on the canvas, None if there is none; ``job`` the one that runs, or else the last that ran;
+    ``is_image_busy`` says that a single image is segmented, maybe beside it. ``concepts`` say each
+    whether another model has made it.
     """
 
     taken: int
@@ -48,6 +50,7 @@ class Snapshot:
     bulk: BulkView | None = None
     job: JobView | None = None
     scoring: JobView | None = None
+    is_image_busy: bool = False
 
     @classmethod
     def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot:
@@ -85,6 +88,7 @@ class Snapshot:
             bulk=studio.history.latest_bulk(project.id),
             job=job,
             scoring=scoring,
+            is_image_busy=studio.active_job(project.id, Lane.NOW) is not None,
         )
 
     @property

@@ -105,7 +105,7 @@ def test_projects_are_their_owners_until_they_are_shared(studio, users, annas):
         with pytest.raises(NotFound, match="belongs to anna"):
             users.sharing.set_shared(annas.id, False)
         with pytest.raises(NotFound, match="belongs to anna"):
-            users.delete_project(annas.id)
+            users.library.delete_project(annas.id)
     with acting_as("anna"):
         users.sharing.set_shared(annas.id, False)
     with acting_as("ben"), pytest.raises(NotFound):
@@ -116,8 +116,27 @@ def test_a_project_from_before_there_were_accounts_is_everybodys(studio, users):
     project = studio.create_project("Old")
     with acting_as("ben"):
         assert users.open_project(project.id).owner is None
-        users.delete_project(project.id)
+        users.library.delete_project(project.id)
     assert studio.projects() == []
+
+
+def test_the_trash_and_background_work_are_everybodys_own(studio, users, annas):
+    with acting_as("anna"):
+        copy = studio.jobs.wait(users.library.duplicate(annas.id), timeout=20)
+        assert users.project(copy.result["project_id"]).owner == "anna"
+        users.library.delete_project(annas.id)
+        assert [one.id for one in users.library.trash()] == [annas.id]
+    with acting_as("ben"):
+        assert users.library.summaries() == []
+        assert users.library.trash() == []
+        users.library.empty_trash()
+        for use in (users.library.restore, lambda id_: users.jobs.recent([id_])):
+            with pytest.raises(NotFound):
+                use(annas.id)
+        with pytest.raises(NotFound):
+            users.jobs.go_on(copy.id)
+    with acting_as("anna"):
+        assert users.library.restore(annas.id).name == "Patches"
 
 
 def test_one_of_several_ids_that_is_not_open_closes_the_call(studio, users, annas):

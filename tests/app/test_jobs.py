@@ -93,13 +93,13 @@ def test_jobs_run_in_order_and_the_one_under_way_is_the_latest(runner, project_i
     one = runner.call(project_id, lambda control: (gate(control), order.append(1))[0])
     two = runner.call(project_id, lambda control: order.append(2))
     assert runner.latest(project_id, "call").id == one
-    assert [job.id for job in runner.recent()] == [one, two]
+    assert [job.id for job in runner.recent([project_id])] == [one, two]
     assert runner.latest(project_id, "another kind") is None
     gate.open.set()
     runner.wait(two, timeout=10)
     assert order == [1, 2]
     assert runner.latest(project_id, "call").id == two
-    assert [job.id for job in runner.recent()] == [two, one]
+    assert [job.id for job in runner.recent([project_id])] == [two, one]
 
 
 def test_a_waiting_job_that_is_cancelled_ends_at_once_and_never_begins(runner, project_id):
@@ -184,9 +184,9 @@ def test_what_came_of_a_job_stays_with_it_until_it_is_put_away(runner, store, pr
         {"lines": ["ä"], "file": None},
         True,
     )
-    assert [one.id for one in runner.recent()] == [job.id]
-    store.put_away_jobs()
-    assert runner.recent() == []
+    assert [one.id for one in runner.recent([project_id])] == [job.id]
+    runner.put_away([project_id])
+    assert runner.recent([project_id]) == []
 
 
 def left_by_a_crash(store, project_id, *, attempts: int, kind: str = "call") -> str:
@@ -227,11 +227,11 @@ def test_closing_the_program_costs_a_job_nothing(store, project_id):
     assert gate.began.wait(10)
     closing = threading.Thread(target=first.close)
     closing.start()
-    while first.recent() and not first._is_closing:
+    while first.recent([project_id]) and not first._is_closing:
         pass
     gate.open.set()
     closing.join(10)
-    assert [job.state for job in first.recent()] == [JobState.QUEUED] * 2
+    assert [job.state for job in first.recent([project_id])] == [JobState.QUEUED] * 2
     assert [first.view(id_).attempts for id_ in (running, waiting)] == [0, 0]
     second = start_again(store)
     assert second.wait(running, timeout=10).state is JobState.DONE

@@ -231,7 +231,7 @@ def test_deleting_a_project_stops_its_job(marked, predictor):
     predictor.before_segment = lambda: (reached.set(), None)[1]
     marked.studio.start_segmentation(marked.id)
     reached.wait(10)
-    marked.studio.delete_project(marked.id)
+    marked.studio.library.delete_project(marked.id)
     with pytest.raises(NotFound):
         marked.studio.project(marked.id)
     # The worker is still there for others.

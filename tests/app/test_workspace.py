@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.project import PALETTE, InvalidInput, NotFound, StaleRevision, StoredPrompt, Task
+from app.project import PALETTE, InvalidInput, StaleRevision, StoredPrompt, Task
 from app.segmentation import Studio
 from app.settings import Settings
 from dinov.errors import InvalidPrompt
@@ -50,16 +50,6 @@ def test_a_taken_project_name_gets_a_number(studio):
     assert studio.rename_project(second.id, "  Red \n deer ").name == "Red deer"
     with pytest.raises(InvalidInput, match="Give the project a name"):
         studio.create_project("  ")
-
-
-def test_deleting_a_project_removes_its_files(marked, tmp_path):
-    path = marked.studio.image_path(marked.target.id)
-    marked.studio.delete_project(marked.id)
-    assert not path.exists()
-    assert marked.studio.projects() == []
-    for use in (marked.studio.project, marked.studio.delete_project, marked.studio.open_project):
-        with pytest.raises(NotFound):
-            use(marked.id)
 
 
 def test_bad_and_repeated_files_are_named_and_the_rest_goes_on(studio, tmp_path):

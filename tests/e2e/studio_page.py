@@ -128,7 +128,7 @@ class StudioPage:
         return download.value
 
     def confirm(self, action: str) -> None:
-        self.page.get_by_role("dialog").get_by_role("button", name=action).click()
+        self.page.get_by_role("dialog").last.get_by_role("button", name=action).click()
 
     def project_menu(self, *items: str) -> None:
         """Open the menu of projects and click through the named items."""

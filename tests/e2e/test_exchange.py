@@ -64,8 +64,35 @@ def test_what_cannot_be_imported_is_told(
     path = tmp_path / "notes.txt"
     path.write_text("nothing that anybody could read")
     import_(page, path)
-    expect(page.locator(".st-notice")).to_contain_text("in none of the known formats")
+    expect(page.get_by_role("dialog")).to_contain_text("in none of the known formats")
+
+
+def test_a_data_set_becomes_a_project_of_its_own(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    page.get_by_role("button", name="Export …").click()
+    page.get_by_role("dialog").get_by_label("with the images").check()
+    with page.expect_download() as download:
+        page.get_by_role("dialog").get_by_role("button", name="Export", exact=True).click()
+    archive = tmp_path / "Red discs.zip"
+    download.value.save_as(archive)
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+    studio.project_menu("All projects")
+    page.get_by_role("button", name="Import as a project").click()
+    dialog = page.get_by_role("dialog", name="Import as a project")
+    dialog.get_by_label("Files to import").set_input_files(archive)
+    dialog.get_by_role("button", name="Import", exact=True).click()
+    expect(dialog).to_contain_text("3 of 3 annotations imported; 1 image added")
+    dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator(".st-project-name")).to_have_text("Red discs")
+    expect(studio.instances).to_have_count(3)
 
 
 def import_(page: Page, path: Path, as_: str = "annotations") -> None:

@@ -36,9 +36,55 @@ def test_projects_are_made_named_switched_and_deleted(studio: StudioPage, tmp_pa
     studio.expect_open("three.png")
 
     studio.project_menu("Delete this project")
-    studio.confirm("Delete project")
     expect(studio.page.locator(".st-project-name")).to_have_text("Untitled project")
     expect(studio.page.get_by_role("button", name="Open the example")).to_be_visible()
+    studio.page.locator(".st-notice").get_by_role("button", name="Undo").click()
+    studio.expect_open("three.png")
+
+
+def test_all_projects_are_seen_at_once_copied_deleted_and_taken_back(
+    studio: StudioPage, tmp_path: Path
+) -> None:
+    page = studio.page
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.project_menu("All projects")
+    view = page.get_by_role("dialog", name="Projects")
+    cards = view.locator(".st-project-card")
+    expect(cards).to_contain_text("1 image · 1 mark")
+
+    cards.first.hover()
+    cards.first.get_by_role("button", name="Duplicate").click()
+    expect(cards).to_have_count(2)
+    copy = cards.filter(has_text="(copy)")
+    copy.hover()
+    copy.get_by_role("button", name="Rename").click()
+    page.keyboard.type("Second survey")
+    page.keyboard.press("Enter")
+    copy = cards.filter(has_text="Second survey")
+    view.get_by_label("Search projects").fill("SURVEY")
+    expect(cards).to_have_count(1)
+
+    copy.hover()
+    copy.get_by_role("button", name="Delete").click()
+    expect(view).to_contain_text("No project is called")
+    view.get_by_role("button", name="Undo").click()
+    copy.get_by_role("button", name="Open").click()
+    expect(view).to_have_count(0)
+    studio.expect_open("three.png")
+    expect(page.locator(".st-project-name")).to_have_text("Second survey")
+    studio.expect_prompts(1)
+
+    studio.project_menu("Delete this project")
+    expect(page.locator(".st-project-name")).to_have_text("Untitled project")
+    studio.project_menu("All projects")
+    view.get_by_text("Trash (1)").click()
+    view.get_by_role("button", name="Empty the trash").click()
+    studio.confirm("Empty the trash")
+    expect(view.get_by_text("Trash (1)")).to_have_count(0)
+    view.get_by_role("button", name="Back to the images").click()
+    expect(view).to_have_count(0)
 
 
 def test_an_image_is_removed_only_after_a_question(studio: StudioPage, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
  * seconds a look whether somebody has changed it meanwhile.
  */
 import { follow, h, icon, tell } from "./dom.js";
-import { menu } from "./projects.js";
+import { menu } from "./menu.js";
 
 const LOOK_MS = 3000;
 

@@ -1,19 +1,20 @@
 /** Export to files that other tools read, and import of such files; both tell what became of it all. */
-import { follow, h, hear, icon } from "./dom.js";
+import { follow, h, hear, icon, tell } from "./dom.js";
+import { describe, fillBar, isBusy } from "./job_text.js";
 import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
   const { element } = context;
-  const state = { project_id: null, image_id: null, formats: [], images: 0, dialog: null };
+  const state = { project_id: null, image_id: null, formats: [], images: 0, jobs: [] };
   const exporting = h(
     "button",
-    { type: "button", class: "st-button", onclick: () => openExport(state) },
+    { type: "button", class: "st-button", onclick: () => openExport(state, context) },
     icon("download"),
     "Export …",
   );
   const importing = h(
     "button",
-    { type: "button", class: "st-button", onclick: () => openImport(state, context) },
+    { type: "button", class: "st-button", onclick: () => openImport(state, context, false) },
     icon("upload"),
     "Import …",
   );
@@ -25,13 +26,22 @@ export function mount(context) {
     ),
   );
   hear(element, "threshold", (threshold) => Object.assign(state, { threshold }));
+  hear(element, "import-as-project", () => openImport(state, context, true));
+  hear(element, "jobs", (jobs) => {
+    state.jobs = jobs;
+    state.watch?.(jobs);
+  });
+  hear(element, "job-ended", (job) => {
+    if (job.kind === "import" && job.project_id === state.project_id)
+      context.trigger("import_ended", place(state));
+  });
   follow(context, (value) => {
     Object.assign(state, value);
     exporting.disabled = !state.images;
     exporting.title = state.images
       ? "In the formats of other tools, with or without the images"
       : "Add images first.";
-    if (value.report || value.refused) state.imported?.(value.report ?? null);
+    if (value.job_id || value.refused) state.started?.(value.job_id ?? null);
   });
 }
 
@@ -69,19 +79,61 @@ function openDialog(title, fields, action, submit) {
   return dialog;
 }
 
-function openExport(state) {
+function place({ project_id, image_id }) {
+  return { project_id, image_id };
+}
+
+/**
+ * Ask the server for a job and show how far it is until it has ended.
+ * @returns {Promise<object|null>} the job; null if there is none, which a notice explains
+ */
+async function follows(state, dialog, outcome, ask) {
+  const closed = new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(null));
+  });
+  const started = new Promise((resolve) => {
+    state.started = resolve;
+  });
+  ask();
+  const id = await Promise.race([started, closed]);
+  state.started = null;
+  if (!id) return null;
+  const [line, bar] = [h("span", {}, "Starting …"), h("progress", { "aria-label": "Progress" })];
+  outcome.replaceChildren(h("p", { class: "st-hint" }, line, bar), beside());
+  const ended = new Promise((resolve) => {
+    state.watch = (jobs) => {
+      const job = jobs.find((one) => one.id === id);
+      if (!job) return;
+      if (!isBusy(job)) return resolve(job);
+      line.textContent = describe(job);
+      fillBar(bar, job);
+    };
+    // It may have ended while its id was on the way.
+    state.watch(state.jobs);
+  });
+  const job = await Promise.race([ended, closed]);
+  state.watch = null;
+  return job;
+}
+
+function beside() {
+  const text = "This goes on if you close the dialog; the clock in the top bar shows how far it is.";
+  return h("p", { class: "st-subtle" }, text);
+}
+
+function openExport(state, { trigger }) {
   const lacks = h("p", { class: "st-hint" });
   const formats = h(
     "select",
     { name: "format", class: "st-field", "aria-label": "Format" },
     state.formats.map(({ name, title }) => h("option", { value: name }, title)),
   );
-  const describe = () => {
+  const explain = () => {
     const format = state.formats.find(({ name }) => name === formats.value);
     lacks.textContent = format.lacks ? `Has no place for ${format.lacks}.` : "Holds everything.";
   };
-  formats.addEventListener("change", describe);
-  describe();
+  formats.addEventListener("change", explain);
+  explain();
   const fields = [
     h("label", { class: "st-labelled" }, "Format", formats),
     lacks,
@@ -92,24 +144,29 @@ function openExport(state) {
       "with the images, upright",
     ),
   ];
-  openDialog("Export", fields, "Export", async (data, outcome) => {
+  const dialog = openDialog("Export", fields, "Export", async (data, outcome) => {
     outcome.replaceChildren(waiting("Writing …"));
-    const query = new URLSearchParams(data);
-    for (const [name, value] of Object.entries(state.threshold ?? {})) query.set(name, value);
-    const answer = await fetch(`projects/${state.project_id}/exports?${query}`, {
-      method: "POST",
-    });
-    if (!answer.ok) throw new Error(await answer.text());
-    const { url, name, lines, lossless } = await answer.json();
-    outcome.replaceChildren(...report(lines, lossless));
-    h("a", { href: url, download: name }).click();
+    const asked = { format: data.get("format"), with_images: data.has("with_images") };
+    const job = await follows(state, dialog, outcome, () =>
+      trigger("export_asked", { ...place(state), ...state.threshold, ...asked }),
+    );
+    tellEnd(job, dialog, outcome);
+    if (job?.file) h("a", { href: job.file, download: "" }).click();
   });
 }
 
-function openImport(state, context) {
+/** Show the report of a job, or why it has none; a notice would lie under the dialog. */
+function tellEnd(job, dialog, outcome) {
+  if (!job) dialog.close();
+  else if (job.result) outcome.replaceChildren(...report(job.result.lines, job.result.lossless));
+  else outcome.replaceChildren(h("p", { class: "st-problems" }, job.message));
+}
+
+function openImport(state, context, into_new) {
   const fields = [
-    h("p", {}, "A zip archive, or annotation files together with their images. Images that are in "
-      + "the project already need not be there."),
+    h("p", {}, "A zip archive, or annotation files together with their images."
+      + (into_new ? " They become a project called like the first file."
+        : " Images that are in the project already need not be there.")),
     h("input", {
       type: "file",
       name: "files",
@@ -126,28 +183,23 @@ function openImport(state, context) {
       choice("prompts", "marks that show what to look for", false),
     ),
   ];
-  const dialog = openDialog("Import", fields, "Import", async (data, outcome) => {
+  const title = into_new ? "Import as a project" : "Import";
+  const dialog = openDialog(title, fields, "Import", async (data, outcome) => {
     const sent = [];
     const failures = [];
-    const files = data.getAll("files");
     await uploadFiles(
-      context, files, "file", outcome,
+      context, data.getAll("files"), "file", outcome,
       (some) => sent.push(...some),
       (texts) => failures.push(...texts),
     );
     if (failures.length) throw new Error(failures.join("\n"));
     outcome.replaceChildren(waiting("Reading …"));
-    const { project_id, image_id } = state;
-    const answered = new Promise((resolve) => {
-      state.imported = resolve;
-      dialog.addEventListener("close", () => resolve(null));
-    });
-    context.trigger("files_imported", { project_id, image_id, files: sent, as_: data.get("as_") });
-    const answer = await answered;
-    state.imported = null;
-    outcome.replaceChildren(...(answer ? report(answer.lines, answer.lossless) : []));
-    // What went wrong is told by a notice, which an open dialog would lie over.
-    if (!answer) dialog.close();
+    const asked = { files: sent, as_: data.get("as_"), into_new };
+    const job = await follows(state, dialog, outcome, () =>
+      context.trigger("files_imported", { ...place(state), ...asked }),
+    );
+    tellEnd(job, dialog, outcome);
+    if (into_new && job?.result) tell("close-views", null);
   });
 }
 

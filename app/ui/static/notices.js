@@ -6,13 +6,18 @@ const READING_MS = 9000;
 export function mount(context) {
   const list = h("div", { class: "st-notices", role: "alert" });
   context.element.replaceChildren(list);
-  follow(context, ({ text }) => {
+  follow(context, ({ text, deleted_id }) => {
     const close = () => notice.remove();
+    const undo = () => {
+      context.trigger("project_restored", { project_id: deleted_id });
+      close();
+    };
     const notice = h(
       "div",
       { class: "st-notice" },
-      icon("warning"),
+      icon(deleted_id ? "trash" : "warning"),
       h("span", {}, text),
+      deleted_id && h("button", { type: "button", class: "st-button", onclick: undo }, "Undo"),
       iconButton("close", "Close", close),
     );
     list.append(notice);

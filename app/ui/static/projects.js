@@ -1,5 +1,11 @@
 /** The header: which project is open, the others, and which checkpoint runs where. */
-import { confirmDialog, editInPlace, follow, h, icon, iconButton } from "./dom.js";
+import { editInPlace, follow, h, icon, iconButton, tell } from "./dom.js";
+import { ago } from "./format.js";
+import { jobsButton } from "./jobs.js";
+import { menu, menuItem } from "./menu.js";
+
+/** So many of the projects opened last stand in the menu. */
+const LISTED = 8;
 
 /** The model is loaded in the background once the page is there; look now and then whether it is. */
 const ASK_MS = 1500;
@@ -9,7 +15,8 @@ export function mount(context) {
   const { element, trigger } = context;
   applyChosenTheme();
   const [projectSlot, statusSlot] = [h("span", { class: "st-project" }), h("span")];
-  element.replaceChildren(header(projectSlot, statusSlot));
+  const jobs = jobsButton(element, trigger);
+  element.replaceChildren(header(projectSlot, statusSlot, jobs.node));
   const state = { drawn: [], nameNext: false, latest: { status: { loaded: false } } };
   const ask = () => trigger("status_asked", {});
   askUntilLoaded(element, () => state.latest.status.loaded, ask);
@@ -24,10 +31,11 @@ export function mount(context) {
     }
     if (drawn[1] !== state.drawn[1]) statusSlot.replaceChildren(statusMenu(value.status));
     state.drawn = drawn;
+    jobs.update(value.jobs);
   });
 }
 
-function header(projectSlot, statusSlot) {
+function header(projectSlot, statusSlot, jobs) {
   const name = h("span", { class: "st-brand-name" }, "DINOv Studio");
   return h(
     "div",
@@ -35,6 +43,7 @@ function header(projectSlot, statusSlot) {
     h("span", { class: "st-brand" }, logo(), name),
     projectSlot,
     h("span", { class: "st-spacer" }),
+    jobs,
     statusSlot,
     themeButton(),
     h("span", { id: "st-account-slot" }),
@@ -63,33 +72,12 @@ function projectMenu(state, trigger) {
     state.nameNext = true;
     trigger("project_created", {});
   };
-  const remove = async () => {
-    const sure = await confirmDialog({
-      title: `Delete “${project.name}”?`,
-      action: "Delete project",
-      text: "Its images, marks and results are deleted from this computer. This cannot be undone.",
-    });
-    if (sure) trigger("project_deleted", { project_id: project.id });
-  };
-  const item = (children, act, attributes = {}) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "st-menu-item",
-        onclick: () => {
-          panel.hidePopover();
-          act();
-        },
-        ...attributes,
-      },
-      children,
-    );
+  const remove = () => trigger("project_deleted", { project_id: project.id });
   const entry = ({ id, name: title, updated_at }) =>
-    item(
+    menuItem(
       [
         h("span", { class: "st-menu-text" }, title),
-        h("span", { class: "st-subtle" }, new Date(updated_at).toLocaleDateString()),
+        h("span", { class: "st-subtle" }, ago(updated_at)),
       ],
       () => trigger("project_opened", { project_id: id }),
       { "aria-current": id === project?.id ? "true" : null },
@@ -98,15 +86,16 @@ function projectMenu(state, trigger) {
     h(
       "ul",
       { class: "st-menu-list" },
-      state.latest.projects.map((other) => h("li", {}, entry(other))),
+      state.latest.projects.slice(0, LISTED).map((other) => h("li", {}, entry(other))),
     ),
     h(
       "div",
       { class: "st-menu-actions" },
-      item([icon("plus"), "New project"], create),
-      item([icon("sparkle"), "Open the example"], () => trigger("example_opened", {})),
+      menuItem([icon("grid"), "All projects …"], () => tell("show-projects", null)),
+      menuItem([icon("plus"), "New project"], create),
+      menuItem([icon("sparkle"), "Open the example"], () => trigger("example_opened", {})),
       project &&
-        item([icon("trash"), "Delete this project"], remove, {
+        menuItem([icon("trash"), "Delete this project"], remove, {
           class: "st-menu-item st-danger-text",
         }),
     ),
@@ -141,33 +130,6 @@ function statusMenu(status) {
 /** Text with `commands` between backticks, each selected by one click. */
 function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
-}
-
-/** A button and the popover it opens; the contents are built when it opens. */
-export function menu(id, label, face, build) {
-  const panel = h("div", { id: `${id}-menu`, class: "st-menu", popover: "auto" });
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "st-menu-button",
-      "aria-label": label,
-      title: label,
-      popovertarget: panel.id,
-    },
-    face,
-  );
-  panel.addEventListener("beforetoggle", (event) => {
-    button.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState !== "open") return;
-    panel.replaceChildren(...build().filter(Boolean));
-    const box = button.getBoundingClientRect();
-    const width = Math.min(340, window.innerWidth - 16);
-    panel.style.width = `${width}px`;
-    panel.style.top = `${box.bottom + 4}px`;
-    panel.style.left = `${Math.max(8, Math.min(box.left, window.innerWidth - width - 8))}px`;
-  });
-  return { button, panel };
 }
 
 /** The theme chosen here earlier; without a choice Gradio follows the system. */

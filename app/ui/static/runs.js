@@ -1,5 +1,6 @@
 /** Segment, watch it work, choose the score threshold, take the result away. */
 import { follow, h, hear, icon, plural, tell } from "./dom.js";
+import { describe, fillBar, isBusy } from "./job_text.js";
 import { buildRunOptions, renderRunOptions } from "./run_options.js";
 import { section } from "./section.js";
 import { isShown, withThreshold } from "./thresholds.js";
@@ -138,7 +139,9 @@ function build(element, state, trigger) {
     "Download COCO JSON",
   );
   const start = (image_id) => {
-    state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
+    if (image_id === null || !isBusy(state.job))
+      state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
+    else state.is_image_busy = true;
     renderJob(parts, state);
     renderButtons(parts, state);
     const { run_options } = state;
@@ -175,10 +178,6 @@ function place(state) {
   return { project_id: state.project_id, image_id: state.image_id };
 }
 
-function isBusy(job) {
-  return job !== null && (job.state === "queued" || job.state === "running");
-}
-
 /** Say what is missing in words beside the buttons: a dead button alone explains nothing. */
 function renderButtons({ all, one, hint, download }, state) {
   const busy = isBusy(state.job);
@@ -190,7 +189,8 @@ function renderButtons({ all, one, hint, download }, state) {
       : "Segment",
   );
   all.disabled = busy || Boolean(reason);
-  one.disabled = busy || Boolean(reason) || !state.is_target;
+  // One image goes between two of a long run.
+  one.disabled = (busy && state.job?.lane !== "batch") || state.is_image_busy || Boolean(reason) || !state.is_target;
   one.title = state.is_target
     ? ""
     : "This image is not a target; switch “Target” on below its thumbnail.";
@@ -224,10 +224,7 @@ function renderJob({ job: box, bar, line, cancel }, state) {
     state.watched = job.id ?? null;
     cancel.disabled = !job.id || state.cancelled === job.id;
     line.textContent = cancel.disabled && job.id ? "Stopping after this image …" : describe(job);
-    if (job.total) {
-      bar.max = job.total;
-      bar.value = job.done;
-    } else bar.removeAttribute("value");
+    fillBar(bar, job);
     return show(box, [bar, line, cancel]);
   }
   // How a job ended well matters only to who has seen it run; trouble matters to everybody.
@@ -260,27 +257,6 @@ function show(box, nodes) {
     nodes.some((node, index) => box.children[index] !== node)
   )
     box.replaceChildren(...nodes);
-}
-
-function describe(job) {
-  const found = job.found ? `${job.found} found` : null;
-  if (job.state === "running" && job.total) {
-    const rate = job.images_per_second ? `${job.images_per_second.toFixed(1)} images/s` : null;
-    const left =
-      job.seconds_left === null || job.seconds_left === undefined
-        ? null
-        : `${duration(job.seconds_left)} left`;
-    return [`${job.done} of ${job.total}`, left, rate, found, job.done ? null : job.message]
-      .filter(Boolean)
-      .join(" · ");
-  }
-  return job.message || "Starting …";
-}
-
-function duration(seconds) {
-  if (seconds < 1.5) return "a second";
-  if (seconds < 90) return `about ${Math.round(seconds)} s`;
-  return `about ${Math.round(seconds / 60)} min`;
 }
 
 function renderThreshold({ slider, number, meaning, counts, advice, download }, state) {

@@ -65,21 +65,20 @@ def test_the_export_is_named_after_the_project(
     assert [image["file_name"] for image in response.json()["images"]] == ["photo.png"]
 
 
-def test_an_export_is_written_then_fetched_and_reported_in_words(
+def test_what_an_export_wrote_is_fetched_under_its_name(
     client: TestClient, studio: Studio, image_id: int
 ) -> None:
     project_id = studio.image(image_id).project_id
-    answer = client.post(f"projects/{project_id}/exports?format=yolo&with_images=true").json()
-    assert answer["name"].endswith(".yolo.zip")
-    assert answer["lines"] == ["0 of 0 annotations written; 1 image has none."]
-    assert answer["lossless"]
-    with zipfile.ZipFile(io.BytesIO(client.get(answer["url"]).content)) as archive:
+    job_id = studio.transfers.start_export(project_id, "yolo", "å.yolo.zip", with_images=True)
+    job = studio.jobs.wait(job_id, timeout=20)
+    assert job.result
+    assert job.result["lines"] == ["0 of 0 annotations written; 1 image has none."]
+    answer = client.get(f"projects/{project_id}/exports/{job_id}")
+    assert "%C3%A5.yolo.zip" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert "images/train/photo.png" in archive.namelist()
-    plain = client.post(f"projects/{project_id}/exports?format=coco").json()
-    assert client.get(plain["url"]).json()["images"][0]["file_name"] == "photo.png"
-    refused = client.post(f"projects/{project_id}/exports?format=../excel")
-    assert (refused.status_code, refused.text[:14]) == (409, "Unknown format")
-    assert client.post("projects/none/exports?format=coco").status_code == 404
+    assert client.get(f"projects/none/exports/{job_id}").status_code == 404
+    assert client.get(f"projects/{project_id}/exports/none").status_code == 404
 
 
 def test_the_picture_of_an_example_may_be_kept_as_long_as_the_mark_is_the_same(

@@ -148,7 +148,7 @@ def test_media_results_and_exports_are_their_owners(
     client.post("logout")
     log_in(client, "ben")
     assert [client.get(address).status_code for address in addresses] == [404] * 4
-    assert client.post(f"projects/{project_id}/exports?format=coco").status_code == 404
+    assert client.get(f"projects/{project_id}/exports/1").status_code == 404
     studio.sharing.set_shared(project_id, True)
     assert [client.get(address).status_code for address in addresses] == [200] * 4
 

@@ -1,0 +1,36 @@
+/** A full view over the page: projects, statistics, settings. One at a time; Escape goes back. */
+import { h, iconButton } from "./dom.js";
+
+/**
+ * @param {string} name of the view, for its class
+ * @param {string} title
+ * @param {{extras?: Node[], opened?: function()}} options `extras` stand beside the title
+ * @param {...Node} children
+ * @returns {{open: function(), close: function(), isOpen: function(): boolean}}
+ */
+export function overlay(name, title, { extras = [], opened = () => {} }, ...children) {
+  const close = () => dialog.close();
+  const dialog = h(
+    "dialog",
+    { class: `st-view st-view-${name}`, "aria-label": title },
+    h(
+      "header",
+      { class: "st-view-head" },
+      h("h1", {}, title),
+      h("span", { class: "st-spacer" }),
+      extras,
+      iconButton("close", "Back to the images", close, { class: "st-icon-button st-view-close" }),
+    ),
+    h("div", { class: "st-view-body" }, children),
+  );
+  // Keys pressed here are not for the canvas below.
+  dialog.addEventListener("keydown", (event) => event.stopPropagation());
+  dialog.addEventListener("close", () => dialog.remove());
+  const open = () => {
+    if (dialog.open) return;
+    document.querySelector(".gradio-container").append(dialog);
+    dialog.showModal();
+    opened();
+  };
+  return { open, close, isOpen: () => dialog.open };
+}

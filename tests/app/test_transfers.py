@@ -1,0 +1,92 @@
+"""Data sets come and go in the background, and what a restart interrupts goes on."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from app.importing import ImportedAs
+from app.project import InvalidInput, JobState, NotFound, Task
+
+
+def wait(studio, job_id):
+    return studio.jobs.wait(job_id, timeout=20)
+
+
+@pytest.fixture
+def archive(marked):
+    """What the patches are as YOLO, with images."""
+    studio = marked.studio
+    studio.segment_now(marked.id)
+    job_id = studio.transfers.start_export(marked.id, "yolo", "Patches.zip", with_images=True)
+    job = wait(studio, job_id)
+    assert (job.state, job.result["name"]) == (JobState.DONE, "Patches.zip")
+    assert job.done > 0
+    return studio.transfers.exported_file(job_id)
+
+
+def test_what_was_exported_is_imported_into_another_project(marked, archive):
+    studio = marked.studio
+    other = studio.create_project("Other")
+    job_id = studio.transfers.start_import(
+        other.id, [("my patches.zip", archive)], ImportedAs.ANNOTATIONS
+    )
+    archive.unlink()  # the job keeps what it needs
+    job = wait(studio, job_id)
+    assert (job.state, job.title) == (JobState.DONE, "Import my patches.zip")
+    assert job.result["lines"][0].startswith("2 of 2 annotations imported; 3 images added")
+    assert job.total == 3
+    assert sum(count.shown for count in studio.counts(other.id).values()) == 2
+    transfers = studio._files.folder(other.id) / "transfers"
+    assert list(transfers.iterdir()) == []
+
+
+def test_an_import_that_was_stopped_goes_on_without_doing_twice(marked, archive, monkeypatch):
+    studio = marked.studio
+    other = studio.create_project("Other")
+    add_images = studio.add_images
+
+    def add_and_stop(project_id, sources):
+        studio.jobs.cancel(studio.jobs.latest(other.id, "import").id)
+        return add_images(project_id, sources)
+
+    monkeypatch.setattr(studio, "add_images", add_and_stop)
+    job_id = studio.transfers.start_import(other.id, [("p.zip", archive)], ImportedAs.PROMPTS)
+    job = wait(studio, job_id)
+    assert (job.state, job.message) == (JobState.CANCELLED, "Stopped after 1 of 3.")
+    assert len(studio.images(other.id)) == 1
+    monkeypatch.undo()
+    studio.jobs.go_on(job_id)
+    assert wait(studio, job_id).state is JobState.DONE
+    assert len(studio.images(other.id)) == 3
+
+
+def test_an_export_writes_what_the_slider_shows(marked):
+    studio = marked.studio
+    studio.segment_now(marked.id)
+    job_id = studio.transfers.start_export(
+        marked.id, "coco", "low.json", score_threshold={Task.GENERIC: 0.1}
+    )
+    assert wait(studio, job_id).result["lossless"]
+    path = studio.transfers.exported_file(job_id)
+    assert len(json.loads(path.read_text())["annotations"]) == 3
+    assert not zipfile.is_zipfile(path)
+
+
+def test_what_cannot_be_is_told(marked, tmp_path):
+    studio = marked.studio
+    with pytest.raises(InvalidInput, match="Unknown format"):
+        studio.transfers.start_export(marked.id, "excel", "x.zip")
+    with pytest.raises(NotFound):
+        studio.transfers.start_export("gone", "coco", "x.json")
+    (tmp_path / "notes.txt").write_text("nothing")
+    job_id = studio.transfers.start_import(
+        marked.id, [("notes.txt", tmp_path / "notes.txt")], ImportedAs.ANNOTATIONS
+    )
+    job = wait(studio, job_id)
+    assert job.state is JobState.FAILED
+    assert "notes.txt is in none of the known formats" in job.message
+    with pytest.raises(NotFound, match="Export again"):
+        studio.transfers.exported_file(job_id)
