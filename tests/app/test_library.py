@@ -9,7 +9,7 @@ import pytest
 from app.project import JobState, NotFound
 from app.segmentation import Studio
 from app.settings import Settings
-from tests.app.conftest import RED, as_bytes, draw
+from tests.app.conftest import RED, as_bytes, decide, draw
 
 
 def duplicate(marked) -> str:
@@ -41,7 +41,7 @@ def without_ids(document) -> str:
 def test_a_copy_has_everything_and_shares_only_the_room_on_disk(marked, tmp_path):
     studio = marked.studio
     studio.segment_now(marked.id)
-    studio.accept_instance(studio.results(marked.target.id)["instances"][0]["id"])
+    decide(studio, studio.results(marked.target.id)["instances"][0]["id"])
     studio.set_current_image(marked.id, marked.target.id)
     copy_id = duplicate(marked)
     copy = studio.project(copy_id)
