@@ -34,7 +34,7 @@ def at_work(page: Page, studio_server: StudioServer, tmp_path: Path) -> StudioPa
     studio.mark_point(80, 80)
     studio_server.predictor.gate.clear()
     studio.press_segment_all()
-    expect(page.locator(".st-job")).to_contain_text("of 2")
+    expect(page.locator("#st-runs .st-job")).to_contain_text("of 2")
     return studio
 
 
@@ -68,7 +68,7 @@ def test_a_job_can_be_cancelled_and_keeps_what_was_done(
     page.get_by_role("button", name="Cancel").click()
     studio_server.predictor.gate.set()
     studio.expect_idle()
-    expect(page.locator(".st-job")).to_contain_text("Stopped after 1 of 2 images")
+    expect(page.locator("#st-runs .st-job")).to_contain_text("Stopped after 1 of 2 images")
     expect(studio.card("two.png")).not_to_contain_text("found")
 
     studio.segment_all()
