@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 IDS = {
     f"{kind}_id{s}": kind
-    for kind in ("project", "image", "category", "instance", "concept", "job")
+    for kind in ("project", "image", "category", "instance", "concept", "sequence", "job")
     for s in ("", "s")
 }
 """What a parameter of a use case names, one thing or several."""

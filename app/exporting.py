@@ -115,6 +115,7 @@ def project_dataset(
         images = store.images(project_id)
         categories = store.categories(project_id)
         runs = {run.id: run for run in store.runs(project_id)}
+        tracks = store.track_ids(project_id)
         shown = [one for image in images for one in store.shown_instances(image.id, thresholds)]
         own = store.category_thresholds(project_id)
         hidden = sum(counts.hidden for counts in store.counts(project_id, thresholds).values())
@@ -146,7 +147,7 @@ def project_dataset(
     dataset = Dataset(
         tuple(CocoImage(image.id, image.file_name, image.width, image.height) for image in images),
         tuple(categories),
-        tuple(_annotation(instance, runs[instance.run_id]) for instance in shown),
+        tuple(_annotation(instance, runs[instance.run_id], tracks) for instance in shown),
         info,
     )
     return dataset, hidden
@@ -160,7 +161,9 @@ def _by_task(score_threshold: float | Mapping[Task, float] | None) -> Mapping[Ta
     return dict.fromkeys(Task, score_threshold)
 
 
-def _annotation(instance: StoredInstance, run: Run) -> CocoAnnotation:
+def _annotation(
+    instance: StoredInstance, run: Run, tracks: Mapping[tuple[int, int], int]
+) -> CocoAnnotation:
     attributes: dict[str, Scalar] = {
         "status": instance.status.value,
         "origin": instance.origin.value,
@@ -171,6 +174,9 @@ def _annotation(instance: StoredInstance, run: Run) -> CocoAnnotation:
         attributes["task"] = run.options.task.value
     if instance.z_order:
         attributes["z_order"] = instance.z_order
+    track_id = tracks.get((instance.run_id, instance.category_id))
+    if track_id is not None:
+        attributes["track_id"] = track_id
     return CocoAnnotation(
         id=instance.id,
         image_id=instance.image_id,

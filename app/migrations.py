@@ -205,4 +205,28 @@ MIGRATIONS: tuple[str, ...] = (
             WHERE id = NEW.project_id;
     END;
     """,
+    # The id of a track must not come back either. Which instances are on one is known by their run.
+    """
+    CREATE TABLE sequences (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+        name TEXT NOT NULL
+    );
+    CREATE TABLE frames (
+        image_id INTEGER PRIMARY KEY REFERENCES images ON DELETE CASCADE,
+        sequence_id INTEGER NOT NULL REFERENCES sequences ON DELETE CASCADE,
+        position INTEGER NOT NULL
+    );
+    CREATE INDEX frames_by_sequence ON frames (sequence_id);
+    CREATE TABLE tracks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sequence_id INTEGER NOT NULL REFERENCES sequences ON DELETE CASCADE,
+        category_id INTEGER NOT NULL REFERENCES categories ON DELETE CASCADE,
+        UNIQUE (sequence_id, category_id)
+    );
+    CREATE TABLE track_runs (
+        run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+        sequence_id INTEGER NOT NULL REFERENCES sequences ON DELETE CASCADE
+    );
+    """,
 )

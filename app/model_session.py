@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from dinov.types import Category, Image, Prompt, PromptType, Referral, Segmentat
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dinov.predictor import Comparison
+    from dinov.predictor import Comparison, Predictor
     from dinov.prompt_bank import PromptBank
+    from dinov.tracker import VideoTracker
 
 _log = logging.getLogger(__name__)
 
@@ -270,6 +271,21 @@ class ModelSession:
         ]
         with self._lock:
             return score_examples(self._loaded(), self._read(path, sha256), prompts, others)
+
+    def tracker(self) -> VideoTracker:
+        """Make a tracker; to be used while the model is ``held``."""
+        from dinov.tracker import VideoTracker
+
+        return VideoTracker(cast("Predictor", self._loaded()))
+
+    def read(self, path: Path, sha256: str) -> Image:
+        """Return the pixels of the image at ``path``.
+
+        Raises:
+            InvalidImage: if the file cannot be read.
+        """
+        with self._lock:
+            return self._read(path, sha256)
 
     def _loaded(self) -> PredictorLike:
         # Once it is there, nobody has to wait for a turn to ask for its name.

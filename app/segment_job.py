@@ -215,19 +215,24 @@ class SegmentJob:
             # The page stays in use meanwhile: an image or a category may be gone by now.
             self.store.image(image_id)
             known = {category.id for category in self.store.categories(self.project_id)}
-            decided = [
-                instance
-                for instance in self.store.instances(image_id)
-                if instance.status is not InstanceStatus.PROPOSED
-            ]
-            new = [
-                proposal
-                for proposal in proposals
-                if proposal.category_id in known and not _repeats_a_decision(proposal, decided)
-            ]
-            if self.options.task is Task.REFER:
-                new = _one_per_category(new, decided)
+            new = [proposal for proposal in proposals if proposal.category_id in known]
+            new = undecided(new, self.store.instances(image_id), self.options.task)
             self.store.replace_proposals(image_id, run_id, run_key, new)
+
+
+def undecided(
+    proposals: Sequence[StoredInstance], present: Sequence[StoredInstance], task: Task
+) -> list[StoredInstance]:
+    """Leave out what repeats a decision of the annotator; for refer keep one per category.
+
+    Args:
+        proposals: what was found on an image, best first.
+        present: the instances that the image has.
+        task: what was looked for.
+    """
+    decided = [one for one in present if one.status is not InstanceStatus.PROPOSED]
+    new = [one for one in proposals if not _repeats_a_decision(one, decided)]
+    return _one_per_category(new, decided) if task is Task.REFER else new
 
 
 def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:

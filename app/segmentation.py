@@ -45,6 +45,7 @@ from app.settings import Settings
 from app.sharing import Sharing
 from app.store import Store
 from app.transfers import Transfers
+from app.videos import Videos
 from app.workspace import Workspace, open_data_folder
 
 _EXAMPLE_NAME = "Example"
@@ -69,6 +70,7 @@ class Studio(Workspace):
         self.banks = Banks(self, store, files, model)
         self.library = Library(store, files, jobs, self)
         self.transfers = Transfers(store, files, jobs, self)
+        self.videos = Videos(self, store, files, model, jobs)
 
     @classmethod
     def open(

@@ -13,6 +13,7 @@ from app.store.projects import ProjectRows
 from app.store.prompts import PromptRows
 from app.store.references import ReferenceRows
 from app.store.review import ReviewRows
+from app.store.sequences import SequenceRows
 
 
 class Store(
@@ -20,6 +21,7 @@ class Store(
     PromptRows,
     ReferenceRows,
     ReviewRows,
+    SequenceRows,
     EditRows,
     JobRows,
     AccountRows,

@@ -11,6 +11,7 @@ _PROJECT_OF = {
     "instance": "SELECT i.project_id FROM instances n JOIN images i ON i.id = n.image_id"
     " WHERE n.id = ?",
     "job": "SELECT project_id FROM jobs WHERE id = ?",
+    "sequence": "SELECT project_id FROM sequences WHERE id = ?",
     "concept": "SELECT c.project_id FROM concepts n JOIN categories c ON c.id = n.category_id"
     " WHERE n.id = ?",
 }

@@ -25,6 +25,7 @@ from app.ui import (
     projects,
     references,
     runs,
+    video,
 )
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
@@ -46,7 +47,7 @@ def _head() -> str:
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
             *("page", "columns", "controls", "account", "panels", "strip"),
-            *("runs", "references", "instances", "exchange", "views"),
+            *("runs", "references", "video", "instances", "exchange", "views"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
@@ -109,7 +110,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         )
         for part in (
             *(projects, account, library, jobs, annotate, editing, categories, runs),
-            *(references, exchange),
+            *(references, video, exchange),
         ):
             part.bind(page)
         projects.open_at_load(page, demo)

@@ -91,6 +91,10 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         *("bank_loaded", "concept_switched", "concept_removed"),
         *("job_cancelled", "polled"),
     ),
+    "video": (
+        *("video_added", "sequence_made", "sequence_removed", "frame_opened", "track_pressed"),
+        *("job_cancelled", "polled"),
+    ),
     "categories": (
         *("category_added", "category_renamed", "category_recolored", "category_removed"),
         "category_threshold_changed",
@@ -134,6 +138,7 @@ class Page:
             with gr.Column(elem_id="st-right"):
                 self.runs = _panel("runs")
                 self.references = _panel("references")
+                self.video = _panel("video")
                 self.categories = _panel("categories")
                 self.instances = _panel("instances")
                 self.exchange = _panel("exchange")
@@ -187,7 +192,7 @@ class Page:
         return [
             self.projects, self.account, self.address, self.filmstrip, self.canvas, self.welcome,
             self.runs, self.categories, self.instances, self.notices, self.exchange,
-            self.references, self.library,
+            self.references, self.video, self.library,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -272,6 +277,7 @@ class Page:
             self.instances: render.instance_list(snapshot),
             self.exchange: render.exchange(snapshot),
             self.references: render.references(snapshot),
+            self.video: render.video(snapshot),
         }
 
     def _project_bar(self, snapshot: Snapshot) -> str:

@@ -202,6 +202,33 @@ def _example(example: Example) -> dict[str, Any]:
     }
 
 
+def video(snapshot: Snapshot) -> str:
+    """Draw the sequence that the open image is a frame of, and how to track along it."""
+    image_id = snapshot.image_id
+    own = next((one for one in snapshot.sequences if image_id in one.image_ids), None)
+    names = {image.id: image.file_name for image in snapshot.images}
+    return _text(
+        snapshot,
+        sequence={
+            "id": own.id,
+            "name": own.name,
+            "image_ids": own.image_ids,
+            "marked": [n for n in own.image_ids if snapshot.counts[n].prompts],
+            "found": [n for n in own.image_ids if snapshot.counts[n].shown],
+        }
+        if own
+        else None,
+        others=[
+            {"id": one.id, "name": one.name, "first": one.image_ids[0], "count": len(one.image_ids)}
+            for one in snapshot.sequences
+            if one is not own
+        ],
+        loose=sum(len(one.image_ids) for one in snapshot.sequences) < len(names),
+        images=len(names),
+        job=asdict(snapshot.video_job) if snapshot.video_job else None,
+    )
+
+
 def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
     """Draw what to search for, the Segment buttons, the job, the score threshold, the download."""
     references = [image for image in snapshot.images if image.is_reference]

@@ -22,6 +22,7 @@ from app.project import (
 )
 from app.results import ResultsDocument
 from app.segmentation import Studio
+from app.sequences import Sequence
 from dinov.types import Category
 
 
@@ -51,6 +52,8 @@ class Snapshot:
     job: JobView | None = None
     scoring: JobView | None = None
     is_image_busy: bool = False
+    sequences: tuple[Sequence, ...] = ()
+    video_job: JobView | None = None
 
     @classmethod
     def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot:
@@ -67,6 +70,7 @@ class Snapshot:
         # First the job: if it has ended, then what it has done is there for what is read below.
         job = studio.latest_job(project.id)
         scoring = studio.references.scoring(project.id)
+        video_job = studio.videos.latest_job(project.id)
         foreign = studio.banks.foreign(project.id)
         images = tuple(studio.images(project.id))
         by_id = {image.id: image for image in images}
@@ -89,6 +93,8 @@ class Snapshot:
             job=job,
             scoring=scoring,
             is_image_busy=studio.active_job(project.id, Lane.NOW) is not None,
+            sequences=tuple(studio.videos.sequences(project.id)),
+            video_job=video_job,
         )
 
     @property

@@ -52,7 +52,9 @@ class ColorPredictor:
         colors = [np.median(image[mask], axis=0).astype(np.float32) for mask in masks]
         return torch.from_numpy(np.stack(colors))
 
-    def refer(self, image, bank, *, max_candidates=1) -> Referral:
+    def refer(
+        self, image, bank, *, max_candidates=1, options=None, score_threshold=0.0
+    ) -> Referral:
         """Of patches of one colour the larger is the likelier; all scores of it add up to 1."""
         found = self.segment(image, bank, score_threshold=0).instances
         candidates = {}

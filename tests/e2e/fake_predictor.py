@@ -45,7 +45,9 @@ class ColourPredictor:
         masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
         return torch.tensor(np.array([image[mask].mean(0) for mask in masks]))
 
-    def refer(self, image: Image, bank: PromptBank, *, max_candidates: int = 1) -> Referral:
+    def refer(
+        self, image: Image, bank: PromptBank, *, max_candidates: int = 1, **_: object
+    ) -> Referral:
         """Of all patches of an object's colour each has a share in being the object."""
         candidates = {}
         for category_id in bank.category_ids:
