@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.project import InvalidInput
 from app.sequences import Direction
-from app.ui.annotate import UploadedFile
+from app.ui.annotate import FIRST_CATEGORY, UploadedFile
 from app.ui.page import Page, Place, Session, Updates
 from app.ui.runs import JobCancelled
 from app.ui.uploads import uploaded_file
@@ -47,9 +47,11 @@ def _bind_sequences(page: Page) -> None:
         for file in event.files:
             path = uploaded_file(file.path)
             studio.videos.add_video(project_id, file.name, path, every=event.every, most=event.most)
+        if not studio.categories(project_id):
+            studio.add_category(project_id, FIRST_CATEGORY)
         if event.project_id is None:
             return page.open(session, project_id)
-        return page.refresh(event, session)
+        return page.refresh(event, session, canvas=True)
 
     def make(event: Place, session: Session) -> Updates:
         if event.project_id is None:

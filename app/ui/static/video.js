@@ -13,12 +13,12 @@ export function mount(context) {
   const open = (image_id) => trigger("frame_opened", { project_id: state.project_id, image_id });
   const count = h("span", { class: "st-subtle" });
   const player = buildPlayer(state, open);
-  const tracking = buildTracking((direction, from_image_id) =>
+  const tracking = buildTracking((direction, isFromHere) =>
     trigger("track_pressed", {
       ...place(),
       sequence_id: state.sequence.id,
       direction,
-      from_image_id: from_image_id && state.image_id,
+      from_image_id: isFromHere ? state.image_id : null,
     }),
   );
   const remove = iconButton("close", "Forget that these images are a sequence", () =>
@@ -89,10 +89,11 @@ function buildPlayer(state, open) {
     iconButton("chevron", "Frame after", () => step(1), { class: "st-icon-button is-next" }),
   );
   const render = ({ image_ids, marked, found }, at) => {
+    const last = Math.max(1, image_ids.length - 1);
     slider.max = String(image_ids.length);
     slider.value = String(at + 1);
+    slider.style.setProperty("--fill", `${(100 * at) / last}%`);
     slider.setAttribute("aria-valuetext", `${at + 1} of ${image_ids.length}`);
-    const last = Math.max(1, image_ids.length - 1);
     const tick = (id, kind) =>
       h("i", { class: kind, style: { left: `${(100 * image_ids.indexOf(id)) / last}%` } });
     ticks.replaceChildren(
