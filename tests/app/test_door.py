@@ -13,8 +13,8 @@ from app.project import AppError, NotFound
 from app.segmentation import Studio
 from tests.app.conftest import Marked
 
-# Named together with the image that it lies on, which is checked.
-WITHIN = {"prompt_id"}
+# Named together with the image or sequence that it lies on, which is checked.
+WITHIN = {"prompt_id", "from_image_id"}
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def ids_of(studio: Studio, marked: Marked, bank: Path) -> dict[str, object]:
     instance = studio.results(marked.target.id)["instances"][0]["id"]
     job = studio.latest_job(marked.id)
     assert job
+    frames = studio.videos.make_sequence(marked.id, "all", [marked.reference.id, marked.target.id])
     (concept,) = studio.banks.load(marked.id, "red.safetensors", bank)
     ids: dict[str, object] = {
         "project_id": marked.id,
@@ -52,6 +53,7 @@ def ids_of(studio: Studio, marked: Marked, bank: Path) -> dict[str, object]:
         "instance_id": instance,
         "job_id": job.id,
         "concept_id": concept.id,
+        "sequence_id": frames.id,
     }
     return ids | {f"{name}s": [id_] for name, id_ in ids.items()}
 
