@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.concepts import Concept
 from app.image_files import ImageFiles, display_name
-from app.marks import marks_of
+from app.marks import embed_image, marks_of
 from app.model_session import ModelSession
 from app.project import InvalidInput
 from app.store import Store
@@ -123,10 +123,9 @@ class Banks:
         with self._model.held():
             embedded: list[tuple[Prompt, Tensor]] = []
             for image, stored in marks.references:
-                prompts = [one.prompt for one in stored if one.prompt.category_id in wanted]
-                path = self._files.path(image)
-                found = self._model.embed(path, image.sha256, prompts) if prompts else []
-                embedded += zip(prompts, found, strict=True)
+                own = [one for one in stored if one.prompt.category_id in wanted]
+                found = embed_image(self._files, self._model, image, own) if own else []
+                embedded += [(one.prompt, embedding) for one, embedding in found]
             concepts = [
                 self._model.concept(
                     self._model.read_bank(self._files.bank_path(project_id, one)),

@@ -151,15 +151,31 @@ def embed_marks(
     for image, stored_prompts in references:
         if control.is_cancelled():
             break
-        prompts = [stored.prompt for stored in stored_prompts]
         try:
-            meant = corrected(prompts, (image.height, image.width))
-            used = [(s, p) for s, p in zip(stored_prompts, meant, strict=True) if p is not None]
-            embeddings = model.embed(files.path(image), image.sha256, [p for _, p in used])
-            embedded += zip((stored for stored, _ in used), embeddings, strict=True)
+            embedded += embed_image(files, model, image, stored_prompts)
         except (InvalidImage, InvalidPrompt, NotFound) as error:
             control.add_problem(f"{image.file_name}: {error}")
     return embedded
+
+
+def embed_image(
+    files: ImageFiles,
+    model: ModelSession,
+    image: ProjectImage,
+    stored_prompts: Sequence[StoredPrompt],
+) -> list[tuple[StoredPrompt, Tensor]]:
+    """Embed the prompts of one reference; negative ones that correct others are left out.
+
+    Raises:
+        InvalidImage: if the file cannot be read.
+        InvalidPrompt: if a prompt marks nothing on it.
+        NotFound: if the file is gone.
+    """
+    prompts = [stored.prompt for stored in stored_prompts]
+    meant = corrected(prompts, (image.height, image.width))
+    used = [(s, p) for s, p in zip(stored_prompts, meant, strict=True) if p is not None]
+    embeddings = model.embed(files.path(image), image.sha256, [p for _, p in used])
+    return list(zip((stored for stored, _ in used), embeddings, strict=True))
 
 
 def read_concepts(

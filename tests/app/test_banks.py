@@ -133,3 +133,12 @@ def test_the_examples_of_a_file_count_among_the_others(studio, marked, bank_file
     studio.banks.set_used(studio.banks.concepts(marked.id)[0].id, False)
     red, _ = studio.references.examples(marked.id)
     assert red.is_stale
+
+
+def test_a_correction_is_no_example_of_its_own(studio, marked, tmp_path):
+    studio.add_prompt(
+        marked.id, marked.reference.id, "red", "box", [13, 13, 15, 15], positive=False
+    )
+    bank = PromptBank.load(studio.banks.save(marked.id, tmp_path / "red.safetensors"))
+    assert not bank.negatives
+    assert len(bank.positives[marked.red.id]) == 1

@@ -12,7 +12,7 @@ from app.project import InvalidInput, JobState
 from app.sequences import Direction
 from app.track_job import reach
 from dinov.errors import InvalidVideo
-from tests.app.conftest import RED, as_bytes, draw
+from tests.app.conftest import RED, as_bytes, decide, draw
 
 SIZE_HW = (60, 80)
 
@@ -42,7 +42,8 @@ def mark(studio, clip, number):
 def track(studio, clip, *asked):
     job = studio.jobs.wait(studio.videos.start_tracking(clip.id, *asked), timeout=20)
     assert job.state is JobState.DONE, job
-    return [len(studio.results(image_id)["instances"]) for image_id in clip.image_ids]
+    found = [studio.results(image_id)["instances"] for image_id in clip.image_ids]
+    return [sum(one["status"] != "rejected" for one in group) for group in found]
 
 
 def test_what_is_marked_is_found_on_every_frame_after_it(studio, clip):
@@ -75,8 +76,8 @@ def test_decisions_stay_and_other_objects_too(studio, clip):
     accepted, rejected = (
         studio.results(image_id)["instances"][0]["id"] for image_id in clip.image_ids[1:3]
     )
-    studio.accept_instance(accepted)
-    studio.delete_instance(rejected)
+    decide(studio, accepted)
+    decide(studio, rejected, "rejected")
     assert track(studio, clip) == [1, 1, 0, 1, 1, 1]
     assert studio.results(clip.image_ids[1])["instances"][0]["id"] == accepted
 
