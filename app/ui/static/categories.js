@@ -142,7 +142,9 @@ function row(category, place, trigger, { activate, hide, edit }) {
   return h(
     "li",
     {
-      class: `st-row ${category.active ? "is-active" : ""} ${category.hidden ? "is-out" : ""}`,
+      class: ["st-row", category.active && "is-active", category.hidden && "is-out"]
+        .filter(Boolean)
+        .join(" "),
     },
     color,
     h(
