@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from app.history import BulkView, Changes, History
 from app.project import (
     IMPORTED,
@@ -235,27 +233,16 @@ class Editing:
 
     # By hand
 
-    def draw(self, image_id: int, shape: Prompt, strokes: Sequence[Stroke] = ()) -> Changes:
-        """Add an accepted instance that was drawn without the model.
-
-        Args:
-            image_id: the image.
-            shape: a box, polygon or mask of a category; or, with strokes, just the category.
-            strokes: of a brush; what they paint is the mask.
+    def draw(self, image_id: int, shape: Prompt) -> Changes:
+        """Add an accepted instance that was drawn without the model: a box, polygon or mask.
 
         Raises:
             InvalidPrompt: if the shape lies outside the image or has no area.
         """
         image = self._store.image(image_id)
-        size_hw = (image.height, image.width)
-        if strokes:
-            rle = mask_edits.brush_rle(encode_rle(np.zeros(size_hw, np.bool_)), strokes)
-        elif shape.type in (PromptType.BOX, PromptType.POLYGON, PromptType.MASK):
-            rle = encode_rle(rasterise(shape, size_hw))
-        else:
+        if shape.type not in (PromptType.BOX, PromptType.POLYGON, PromptType.MASK):
             raise InvalidInput("An object is drawn with a box, a polygon or a brush.")
-        if rle_area(rle) == 0:
-            raise InvalidInput("Nothing was painted. Draw on the image.")
+        rle = encode_rle(rasterise(shape, (image.height, image.width)))
         with self._history.step(image_id, "object drawn") as step:
             self._require_category(image_id, shape.category_id)
             found = Instance(shape.category_id, 1.0, rle, rle_box_xyxy(rle), rle_area(rle))

@@ -10,10 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from app.canvas.events import MAX_MESSAGE_BYTES, MAX_POINT_VALUES, CanvasModel, Coordinate
+from app.canvas.events import (
+    MAX_MESSAGE_BYTES,
+    MAX_POINT_VALUES,
+    CanvasModel,
+    CanvasRle,
+    Coordinate,
+)
 from app.project import InstanceStatus, InvalidInput
 from dinov.mask_edits import Stroke
-from dinov.types import PromptType
+from dinov.types import Prompt, PromptType, Rle
 
 MAX_STROKES = 500
 MAX_RINGS = 2_000
@@ -92,13 +98,18 @@ class Outline(CanvasModel):
 
 
 class Draw(CanvasModel):
-    """Add an instance that was drawn by hand; a mask is painted with strokes."""
+    """Add an instance that was drawn by hand: a box, a polygon, or a painted mask."""
 
     do: Literal["draw"]
     category_id: Id
     type: PromptType
     points: Points = ()
-    strokes: Annotated[tuple[CanvasStroke, ...], Field(max_length=MAX_STROKES)] = ()
+    rle: CanvasRle | None = None
+
+    def to_prompt(self) -> Prompt:
+        """The shape that was drawn."""
+        rle = Rle(size=list(self.rle.size), counts=self.rle.counts) if self.rle else None
+        return Prompt(self.category_id, self.type, self.points, rle=rle)
 
 
 class DecideByScore(CanvasModel):

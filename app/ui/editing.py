@@ -13,7 +13,6 @@ from app.results import result_instance
 from app.segmentation import Studio
 from app.ui.annotate import with_project
 from app.ui.page import Page, Place
-from dinov.types import Prompt
 
 Reply = dict[str, Any]
 
@@ -94,8 +93,7 @@ def _edited(studio: Studio, image_id: int, operation: edit.Operation) -> Changes
         case edit.Outline():
             return editing.outline(image_id, operation.ids[0], operation.rings)
         case edit.Draw():
-            shape = Prompt(operation.category_id, operation.type, operation.points)
-            return editing.draw(image_id, shape, [one.to_stroke() for one in operation.strokes])
+            return editing.draw(image_id, operation.to_prompt())
         case edit.Change():
             change: Callable[..., Changes] = getattr(editing, operation.do)
             return change(image_id, operation.ids)

@@ -6,7 +6,7 @@ import pytest
 from app.project import InstanceStatus, InvalidInput, NotFound, Origin, StaleEdit, StoredInstance
 from dinov.errors import InvalidPrompt
 from dinov.mask_edits import Stroke
-from dinov.masks import decode_rle
+from dinov.masks import decode_rle, encode_rle
 from dinov.types import Prompt, PromptType
 
 ACCEPTED, REJECTED, PROPOSED = (
@@ -197,14 +197,14 @@ def test_drawing_needs_no_model(marked, predictor, type_, points, area):
 
 
 def test_drawing_with_the_brush(marked):
-    shape = Prompt(marked.red.id, PromptType.MASK)
-    strokes = [Stroke((10, 10, 40, 10), 7), Stroke((20, 10), 3, erases=True)]
-    (drawn,) = marked.studio.editing.draw(marked.empty.id, shape, strokes).instances
-    mask = decode_rle(marked.studio._store.instance(drawn).rle)
-    assert mask[10, 30]
-    assert not mask[10, 20]
-    with pytest.raises(InvalidInput, match="Nothing was painted"):
-        marked.studio.editing.draw(marked.empty.id, shape, [Stroke((5, 5), 3, erases=True)])
+    painted = np.zeros((60, 80), np.bool_)
+    painted[5:15, 10:40] = True
+    shape = Prompt(marked.red.id, PromptType.MASK, rle=encode_rle(painted))
+    (drawn,) = marked.studio.editing.draw(marked.empty.id, shape).instances
+    assert np.array_equal(decode_rle(marked.studio._store.instance(drawn).rle), painted)
+    nothing = Prompt(marked.red.id, PromptType.BOX, (900, 900, 950, 950))
+    with pytest.raises(InvalidPrompt, match="no area"):
+        marked.studio.editing.draw(marked.empty.id, nothing)
     point = Prompt(marked.red.id, PromptType.POINT, (1, 1))
     with pytest.raises(InvalidInput, match="box, a polygon or a brush"):
         marked.studio.editing.draw(marked.empty.id, point)

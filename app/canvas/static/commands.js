@@ -11,6 +11,7 @@ import {
   removeVertex,
 } from "./gestures.js";
 import { InstanceCommands } from "./instance_commands.js";
+import { OBJECT_TOOLS } from "./object_strokes.js";
 import { cornerCount, extended, handlesOf, moved, reshaped } from "./shapes.js";
 import { sidesOf, withVertexOn } from "./vertices.js";
 import { fitted, toImage, zoomedAt } from "./view.js";
@@ -33,8 +34,10 @@ export class Commands extends InstanceCommands {
     if (this.surface.draft) dropDraft(this.surface);
     // The brush goes on with the mask that is selected.
     const goesOn = tool === "mask" && this.store.selectedPrompt?.type === "mask";
-    if (tool !== "select" && !goesOn) this.store.select();
-    this.settings.set({ tool });
+    const isForObject = OBJECT_TOOLS.includes(tool);
+    if (tool !== "select" && !goesOn && !isForObject) this.store.select();
+    this.settings.set({ tool, erasing: false });
+    if (isForObject) this.onSelected(() => {});
     this.pointer.updateCursor({});
   }
 
@@ -49,9 +52,10 @@ export class Commands extends InstanceCommands {
 
   /** Let the brush erase, or paint again; takes it in hand, if it is not. */
   erase() {
-    const isInHand = this.settings.tool === "mask";
+    const brushes = ["mask", "retouch"];
+    const isInHand = brushes.includes(this.settings.tool);
     if (!isInHand) this.tool("mask");
-    if (this.settings.tool === "mask")
+    if (brushes.includes(this.settings.tool))
       this.settings.set({ erasing: !isInHand || !this.settings.erasing });
   }
 
@@ -125,7 +129,21 @@ export class Commands extends InstanceCommands {
   }
 
   escape() {
-    if (!this.panels.closeAll()) this.pointer.escape();
+    if (this.panels.closeAll()) return;
+    const { draft, settings } = this.surface;
+    if (!draft && OBJECT_TOOLS.includes(settings.tool)) this.tool("select");
+    else this.pointer.escape();
+  }
+
+  /** Let boxes, polygons and masks be finished objects, or examples to search with again. */
+  annotate() {
+    const annotates = !this.settings.annotates;
+    this.settings.set({ annotates });
+    this.surface.say(
+      annotates
+        ? "Box, polygon and brush now draw finished objects, without the model"
+        : "What is drawn marks examples to search with",
+    );
   }
 
   /** Move the chosen corner or side of the selected mark, or all of it, or else the crosshair. */

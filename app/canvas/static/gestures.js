@@ -7,6 +7,7 @@
 import { begunStroke } from "./brush.js";
 import { intoImage } from "./geometry.js";
 import { newId } from "./ids.js";
+import { addObject } from "./object_strokes.js";
 import {
   areaUnder,
   begun,
@@ -68,7 +69,8 @@ export function beginDraft(surface, at, how) {
 }
 
 /** The mask a stroke belongs to: the selected one, else when erasing that below, else a new one. */
-function paintedOn({ store, masks }, at, { positive, erases }) {
+function paintedOn({ store, settings, masks }, at, { positive, erases }) {
+  if (settings.annotates) return { category_id: store.activeCategoryId, positive: true };
   const { selectedPrompt, prompts } = store;
   if (selectedPrompt?.type === "mask") return selectedPrompt;
   const painted = prompts.filter(({ type }) => type === "mask");
@@ -99,7 +101,9 @@ export function finishDraft(surface) {
   const { draft, store } = surface;
   const prompt = finished(draft, surface.pixel);
   dropDraft(surface);
-  if (draft.id) finishMask(surface, draft, prompt);
+  if (prompt && surface.settings.annotates && ANNOTATING.includes(prompt.type))
+    addObject(surface, prompt);
+  else if (draft.id) finishMask(surface, draft, prompt);
   else if (prompt) {
     const added = { id: newId(), ...prompt };
     store.addPrompt(added);
@@ -108,6 +112,9 @@ export function finishDraft(surface) {
     if (prompt.type === "mask") store.select({ promptId: added.id });
   } else surface.say(TOO_SMALL[draft.type]);
 }
+
+/** What can be an object by itself; a point or a scribble marks one only. */
+const ANNOTATING = ["box", "polygon", "mask"];
 
 const TOO_SMALL = {
   box: "Drag from corner to corner to draw a box",

@@ -11,6 +11,7 @@
  * parts of the page dinov:page {does}.
  */
 import { FoundBar } from "./found_bar.js";
+import { InstanceBar } from "./instance_bar.js";
 import { Commands } from "./commands.js";
 import { ConflictBar } from "./conflicts.js";
 import { make, showKeys } from "./dom.js";
@@ -95,6 +96,7 @@ class Canvas {
       reload: (imageId) => this.request(imageId),
       say: (text) => this.status.say(text),
     });
+    this.surface.edit = (operation, said) => this.editor.run(operation, said);
     this.build();
     this.listen();
     host.__canvas = this;
@@ -109,6 +111,7 @@ class Canvas {
     this.panels.menu = new CategoryMenu(surface, (index) => this.commands.category(index));
     this.toolbar = new Toolbar(surface, this.commands, this.panels.menu);
     this.zoomBar = new ZoomBar(surface, this.commands);
+    this.instanceBar = new InstanceBar(surface, this.commands);
     this.foundBar = new FoundBar(surface, this.commands);
     this.reference = new ReferenceView(surface, this.commands);
     this.notices = new Notices(surface);
@@ -123,7 +126,7 @@ class Canvas {
       this.notices.note,
       this.conflicts.element,
     );
-    body.append(this.foundBar.element, this.zoomBar.element, this.panels.marks, this.panels.help);
+    body.append(this.instanceBar.element, this.foundBar.element, this.zoomBar.element, this.panels.marks, this.panels.help);
     this.host.replaceChildren(this.toolbar.element, body, this.status.element);
   }
 
@@ -323,6 +326,7 @@ class Canvas {
       this.zoomBar,
       this.foundBar,
       this.reference,
+      this.instanceBar,
       this.notices,
       this.panels,
       this.status,

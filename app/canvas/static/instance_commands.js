@@ -30,6 +30,11 @@ export class InstanceCommands {
     this.onSelected((ids) => this.tell({ do: what, ids }, DONE[what]));
   }
 
+  /** Make every connected part of the selected object one of its own. */
+  separate() {
+    this.onSelected((ids) => this.tell({ do: "split", ids: ids.slice(-1) }, "separated"));
+  }
+
   /** Choose another category from the menu. */
   relabel() {
     this.onSelected(() => this.panels.menu.toggle(true));

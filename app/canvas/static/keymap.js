@@ -87,11 +87,15 @@ export const SECTIONS = [
   {
     title: "Objects",
     actions: [
+      { id: "annotate", does: "Draw finished objects", keys: ["d"], run: ["annotate"] },
       { id: "accept", does: "Accept", keys: ["a"], run: ["decide", "accepted"] },
       { id: "reject", does: "Reject", keys: ["x"], run: ["decide", "rejected"] },
       { id: "propose", does: "Make it a proposal again", keys: ["shift x"], run: ["decide", "proposed"] },
       { id: "relabel", does: "Another category", keys: ["r"], run: ["relabel"] },
       { id: "merge", does: "Merge the selected", keys: ["j"], run: ["change", "merge"] },
+      { id: "retouch", does: "Paint on the mask", keys: ["shift m"], run: ["tool", "retouch"] },
+      { id: "cut", does: "Cut along a stroke", keys: ["k"], run: ["tool", "cut"] },
+      { id: "separate", does: "Separate the parts", keys: ["shift k"], run: ["separate"] },
       { id: "fill-holes", does: "Fill holes", keys: ["c"], run: ["change", "fill_holes"] },
       { id: "specks", does: "Remove specks", keys: ["shift c"], run: ["change", "remove_specks"] },
       { id: "simplify", does: "Simplify the outline", keys: ["shift o"], run: ["change", "simplify"] },

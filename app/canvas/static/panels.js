@@ -218,7 +218,15 @@ export class StatusLine {
   }
 }
 
+const OBJECT_HINTS = {
+  box: "Drag a box: it becomes an object",
+  mask: "Paint an object; further strokes go on with it, Esc begins another",
+  polygon: "Click corner after corner: the polygon becomes an object",
+};
+
 const HINTS = {
+  retouch: "Paint on the selected object; the right button or the eraser takes away, Esc ends",
+  cut: "Draw a stroke right across the selected object, from outside to outside",
   select: "Click a mark or a found object to select it",
   point: "Click on an object",
   box: "Drag a box around an object",
@@ -241,6 +249,8 @@ function hintFor({ image, store, settings, keymap }) {
     return `Painting: ${described(store.selectedPrompt, store)}${byKey(keymap, "enter", "begins a new one")}`;
   if (store.selectedPrompt)
     return `${described(store.selectedPrompt, store)}: drag to move${byKey(keymap, "delete", "deletes")}`;
+  if (settings.tool === "retouch" || settings.tool === "cut") return HINTS[settings.tool];
+  if (settings.annotates && OBJECT_HINTS[settings.tool]) return OBJECT_HINTS[settings.tool];
   if (store.selectedInstanceIds.length) return "Shift+click selects more objects";
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;

@@ -1,4 +1,5 @@
 /** Mouse, pen and touch on the stage: chooses the gesture and feeds it. */
+import { correct, correctsObject } from "./object_strokes.js";
 import { dropDraft, draw, grab, pan, pinch, promptUnder, REACH, vertex } from "./gestures.js";
 import { handlesOf, handleUnder } from "./shapes.js";
 import { zoomedAt } from "./view.js";
@@ -59,11 +60,12 @@ export class Pointer {
       const how = { adds: event.shiftKey, removes: isModified(event) };
       return event.button === 0 ? grab(surface, at, reach, how) : null;
     }
+    const isOther = event.button === 2 || event.button === PEN_ERASER || isModified(event);
+    if (correctsObject(surface)) return correct(surface, at, settings.erasing !== isOther);
     if (!store.activeCategory) {
       surface.say("Add a category first: what should be found?");
       return pan(surface, at);
     }
-    const isOther = event.button === 2 || event.button === PEN_ERASER || isModified(event);
     if (settings.tool === "mask") {
       return draw(surface, at, { positive: settings.positive, erases: settings.erasing !== isOther });
     }
@@ -97,7 +99,8 @@ export class Pointer {
 
   /** Show by the cursor what pressing would do. */
   updateCursor(hovered) {
-    const { element, settings, store } = this.surface;
+    const { surface } = this;
+    const { element, settings, store } = surface;
     let cursor = "crosshair";
     if (this.panHeld) cursor = this.down.size ? "grabbing" : "grab";
     else if (store.readOnly || settings.tool === "select") {
@@ -108,7 +111,7 @@ export class Pointer {
       const isOver = selected && hovered.here;
       const handle = isOver ? handleUnder(selected, hovered.here, hovered.near) : -1;
       if (handle >= 0) ({ cursor } = handlesOf(selected)[handle]);
-    } else if (settings.tool === "scribble" || settings.tool === "mask") cursor = "none";
+    } else if (surface.strokeWidth) cursor = "none";
     element.style.cursor = cursor;
   }
 

@@ -1,15 +1,18 @@
 /** How this person likes to work: the tool in hand and what is shown. Remembered by the browser. */
 
+import { OBJECT_TOOLS } from "./object_strokes.js";
+
 const KEY = "prompt-canvas";
 const LOOKS = ["overlay", "labels", "opacity", "outline", "pattern", "colorBy"];
 const REMEMBERED = ["tool", "compare", ...LOOKS];
 /** Of the longer side of the image, the width of a stroke until one is chosen. */
-const USUAL_SHARE = { scribble: 1 / 100, mask: 1 / 30 };
+const USUAL_SHARE = { scribble: 1 / 100, mask: 1 / 30, retouch: 1 / 60 };
 const DEFAULTS = {
   tool: "scribble",
   positive: true,
   widths: {},
   erasing: false,
+  annotates: false,
   overlay: true,
   labels: false,
   opacity: 0.4,
@@ -52,6 +55,8 @@ export class Settings {
 function remembered() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    // What works on a selected object would have none to work on.
+    if (OBJECT_TOOLS.includes(kept.tool)) delete kept.tool;
     const usable = REMEMBERED.filter((name) => typeof kept[name] === typeof DEFAULTS[name]);
     return Object.fromEntries(usable.map((name) => [name, kept[name]]));
   } catch {

@@ -41,6 +41,7 @@ export class Surface {
     this.decoded = new WeakMap();
     this.waiting = new Set();
     this.onChange = () => {};
+    this.edit = () => Promise.resolve(null);
     this.masks = {
       contains: (prompt, at) => this.isInsideMask(prompt, at),
       boxOf: (prompt) => this.maskOf(prompt).box,
@@ -100,17 +101,19 @@ export class Surface {
   /** How wide the strokes of the tool in hand are, in image pixels; null if it makes none. */
   get strokeWidth() {
     const { tool } = this.settings;
-    const makesStrokes = (tool === "scribble" || tool === "mask") && !this.store.readOnly;
+    const makesStrokes = ["scribble", "mask", "retouch"].includes(tool) && !this.store.readOnly;
     return makesStrokes && this.image ? this.settings.widthOf(tool, this.image) : null;
   }
 
   get erasing() {
-    return this.settings.tool === "mask" && this.settings.erasing;
+    return ["mask", "retouch"].includes(this.settings.tool) && this.settings.erasing;
   }
 
   /** The colour of what the next stroke makes. */
   get nextColor() {
     const { selectedPrompt, activeCategory } = this.store;
+    const [object] = this.settings.tool === "retouch" ? this.selectedInstances : [];
+    if (object) return colorOf(this.store.category(object.categoryId));
     return colorOf(selectedPrompt ? this.store.category(selectedPrompt.category_id) : activeCategory);
   }
 

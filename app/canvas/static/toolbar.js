@@ -22,7 +22,18 @@ export class Toolbar {
       iconButton("plus", "Positive: find such objects", "sign", () => commands.sign(true)),
       iconButton("minus", "Negative: do not find such objects", "sign", () => commands.sign(false)),
     ];
+    this.signGroup = make(
+      "div",
+      { class: "pc-group pc-signs", role: "group", "aria-label": "Sign" },
+      ...this.signs,
+    );
     this.menu = menu;
+    this.annotate = iconButton(
+      "object",
+      "Draw finished objects instead of examples, without the model",
+      "annotate",
+      () => commands.annotate(),
+    );
     this.eraser = iconButton("eraser", "Erase with the brush", "erase", () => commands.erase());
     this.done = iconButton("check", "Mask done: begin a new one", "enter", () =>
       commands.finishMask(),
@@ -49,11 +60,8 @@ export class Toolbar {
         onkeydown: walkButtons,
       },
       make("div", { class: "pc-group", role: "group", "aria-label": "Tool" }, ...this.tools),
-      make(
-        "div",
-        { class: "pc-group pc-signs", role: "group", "aria-label": "Sign" },
-        ...this.signs,
-      ),
+      this.annotate,
+      this.signGroup,
       menu.element,
       this.brush,
       this.width.label,
@@ -86,9 +94,14 @@ export class Toolbar {
     press(this.signs[0], positive);
     press(this.signs[1], !positive);
     for (const button of this.signs) button.disabled = locked;
+    // A finished object has no sign.
+    this.signGroup.hidden = settings.annotates;
+    press(this.annotate, settings.annotates);
+    this.annotate.disabled = locked;
     const { selectedPrompt, selectedInstanceId } = store;
     this.trash.disabled = locked || (!selectedPrompt && selectedInstanceId === null);
-    this.brush.hidden = locked || settings.tool !== "mask";
+    this.brush.hidden = locked || !["mask", "retouch"].includes(settings.tool);
+    this.done.hidden = settings.tool !== "mask";
     press(this.eraser, settings.erasing);
     this.done.disabled = !selectedPrompt;
     this.undo.disabled = locked || !store.canUndo;

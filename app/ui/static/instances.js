@@ -250,8 +250,12 @@ function buildRow(instance, choose) {
     { class: `st-row is-${status}`, onpointerenter: highlight, onpointerleave: release },
     h("span", { class: "st-dot", style: { "--dot": color } }),
     main,
-    status !== "accepted" && iconButton("check", "Accept (A)", () => decide("accepted")),
-    status !== "rejected" && iconButton("close", "Reject (X)", () => decide("rejected")),
+    iconButton("check", "Accept (A)", () => decide("accepted"), {
+      disabled: status === "accepted",
+    }),
+    iconButton("close", "Reject (X)", () => decide("rejected"), {
+      disabled: status === "rejected",
+    }),
     iconButton("mark", "Use as a reference (Q)", () => tell("reference", { instance_id: id })),
   );
 }

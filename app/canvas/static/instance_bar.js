@@ -1,0 +1,66 @@
+/** What can be done with the selected objects, floating below the stage; also what a tool does. */
+import { iconButton, make } from "./dom.js";
+
+/** Icon, name, action in the table of keys, command with its argument; null: a gap. */
+const ACTIONS = [
+  ["check", "Accept", "accept", ["decide", "accepted"]],
+  ["close", "Reject", "reject", ["decide", "rejected"]],
+  ["tag", "Another category", "relabel", ["relabel"]],
+  null,
+  ["mask", "Paint on the mask", "retouch", ["tool", "retouch"]],
+  ["cut", "Cut along a stroke", "cut", ["tool", "cut"]],
+  ["parts", "Separate the parts", "separate", ["separate"]],
+  ["merge", "Merge the selected", "merge", ["change", "merge"]],
+  null,
+  ["fill", "Fill holes", "fill-holes", ["change", "fill_holes"]],
+  ["specks", "Remove specks", "specks", ["change", "remove_specks"]],
+  ["simplify", "Simplify the outline", "simplify", ["change", "simplify"]],
+  null,
+  ["forward", "Bring forward", "forward", ["change", "bring_forward"]],
+  ["back", "Send back", "back", ["change", "send_back"]],
+  ["trash", "Delete for good", "delete", ["delete"]],
+];
+const FOR_ONE = new Set(["retouch", "cut", "separate"]);
+
+export class InstanceBar {
+  constructor(surface, commands) {
+    this.surface = surface;
+    this.count = make("span", { class: "pc-count" });
+    this.buttons = new Map();
+    const parts = ACTIONS.map((action) => {
+      if (!action) return make("span", { class: "pc-gap" });
+      const [image, label, id, [name, argument]] = action;
+      const button = iconButton(image, label, id, () => commands[name](argument));
+      this.buttons.set(id, button);
+      return button;
+    });
+    this.element = make(
+      "div",
+      {
+        class: "pc-float pc-instance-bar",
+        role: "toolbar",
+        "aria-label": "Selected objects",
+        hidden: true,
+      },
+      this.count,
+      ...parts,
+    );
+  }
+
+  update() {
+    const { store, settings, selectedInstances } = this.surface;
+    this.element.hidden = store.readOnly || selectedInstances.length === 0;
+    if (this.element.hidden) return;
+    this.count.textContent = selectedInstances.length > 1 ? String(selectedInstances.length) : "";
+    this.count.hidden = selectedInstances.length < 2;
+    for (const [id, button] of this.buttons) {
+      const isMany = selectedInstances.length > 1;
+      button.disabled = (FOR_ONE.has(id) && isMany) || (id === "merge" && !isMany);
+      if (id === "retouch" || id === "cut")
+        button.setAttribute("aria-pressed", String(settings.tool === id));
+    }
+    const all = (status) => selectedInstances.every((one) => one.status === status);
+    this.buttons.get("accept").disabled = all("accepted");
+    this.buttons.get("reject").disabled = all("rejected");
+  }
+}

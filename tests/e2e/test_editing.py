@@ -1,0 +1,129 @@
+"""Objects decided on, corrected and drawn on the page; one undo for everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.pictures import THREE_RED, draw
+from tests.e2e.serving import StudioServer
+from tests.e2e.studio_page import CANVAS, StudioPage
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def studio(page: Page, studio_server: StudioServer, tmp_path: Path) -> StudioPage:
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    return studio
+
+
+@pytest.fixture
+def segmented(studio: StudioPage) -> StudioPage:
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    expect(studio.instances).to_have_count(3)
+    return studio
+
+
+def accepted(studio: StudioPage):
+    return studio.page.locator("#st-instances .st-row.is-accepted")
+
+
+def drag(studio: StudioPage, *places: tuple[float, float]) -> None:
+    mouse = studio.page.mouse
+    mouse.move(*studio.at(*places[0]))
+    mouse.down()
+    for place in places[1:]:
+        mouse.move(*studio.at(*place), steps=4)
+    mouse.up()
+
+
+def box_of_selected(page: Page) -> list[float]:
+    return page.evaluate(
+        f"(({{ x0, y0, x1, y1 }}) => [x0, y0, x1, y1])({CANVAS}.surface.selectedInstances[0].box)"
+    )
+
+
+def test_the_list_decides_by_keys_and_one_undo_takes_back_marks_and_objects(
+    segmented: StudioPage,
+) -> None:
+    page = segmented.page
+    segmented.instances.first.get_by_role("button").first.focus()
+    page.keyboard.press("a")
+    expect(accepted(segmented)).to_have_count(1)
+    expect(segmented.instances.nth(1).get_by_role("button").first).to_be_focused()
+    page.keyboard.press("x")
+    expect(segmented.rejected).to_have_count(1)
+    segmented.mark_point(20, 20)
+    segmented.expect_prompts(2)
+    page.reload()
+    expect(page.locator("#st-canvas [role=application]")).to_be_attached()
+    segmented.expect_open("three.png")
+    segmented.expect_prompts(2)
+    segmented.choose_tool("v")
+    page.keyboard.press("Control+z")
+    segmented.expect_prompts(1)
+    page.keyboard.press("Control+z")
+    expect(segmented.rejected).to_have_count(0)
+    page.keyboard.press("Control+Shift+z")
+    expect(segmented.rejected).to_have_count(1)
+
+
+def test_an_object_is_cut_painted_on_and_merged_again(segmented: StudioPage) -> None:
+    page = segmented.page
+    segmented.instances.first.get_by_role("button").first.click()
+    x0, y0, x1, y1 = box_of_selected(page)
+    middle = (x0 + x1) / 2
+    segmented.choose_tool("k")
+    drag(segmented, (middle, y0 - 5), (middle, (y0 + y1) / 2))
+    expect(page.locator("#st-canvas")).to_contain_text("does not cut through")
+    drag(segmented, (middle, y0 - 5), (middle, y1 + 5))
+    expect(segmented.instances).to_have_count(4)
+    expect(accepted(segmented)).to_have_count(2)
+
+    page.keyboard.press("Shift+M")
+    before = box_of_selected(page)
+    drag(segmented, (middle, y1), (middle, y1 + 15))
+    page.wait_for_function(
+        f"(y) => {CANVAS}.surface.selectedInstances[0].box.y1 > y", arg=before[3]
+    )
+    page.keyboard.press("Escape")
+    for row in (accepted(segmented).nth(0), accepted(segmented).nth(1)):
+        row.get_by_role("button").first.click(modifiers=["Control"])
+    expect(page.locator("#st-instances .st-row.is-active")).to_have_count(1)
+    accepted(segmented).nth(0).get_by_role("button").first.click()
+    accepted(segmented).nth(1).get_by_role("button").first.click(modifiers=["Control"])
+    page.get_by_role("button", name="Merge the selected").click()
+    expect(segmented.instances).to_have_count(3)
+
+
+def test_objects_are_drawn_without_the_model(studio: StudioPage) -> None:
+    studio.choose_tool("d")
+    studio.page.keyboard.press("b")
+    drag(studio, (10, 10), (60, 50))
+    expect(accepted(studio)).to_have_count(1)
+    studio.choose_tool("m")
+    drag(studio, (100, 20), (130, 20))
+    expect(accepted(studio)).to_have_count(2)
+    # A further stroke goes on with the object.
+    drag(studio, (100, 30), (130, 30))
+    expect(studio.page.locator("#st-canvas")).to_contain_text("Added to the object")
+    expect(accepted(studio)).to_have_count(2)
+    studio.expect_prompts(0)
+    expect(studio.page.get_by_role("link", name="Download COCO JSON")).to_be_enabled()
+
+
+def test_many_are_accepted_at_once_and_taken_back(segmented: StudioPage) -> None:
+    page = segmented.page
+    page.get_by_role("button", name="Many at once").click()
+    page.get_by_label("Where").select_option("project")
+    page.get_by_label("Score", exact=True).fill("0")
+    page.locator(".st-bulk").get_by_role("button", name="Accept").click()
+    expect(accepted(segmented)).to_have_count(3)
+    page.get_by_role("button", name="Take it back").click()
+    expect(accepted(segmented)).to_have_count(0)
