@@ -1,0 +1,274 @@
+"""The main job, done in a real browser with the real model: from 20 photos to a reviewed COCO file.
+
+    python tests/journey.py
+
+Somebody who knows the truth marks a few objects, has every other one found, deletes what is wrong,
+and exports. Every click, drag, key press and typed name counts as one action. Prints how many there
+were for each object that was kept, and how well the exported masks fit the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from playwright.sync_api import expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from dinov.coco import rle_of_segmentation  # noqa: E402 - after the path is known
+from dinov.masks import decode_rle, rle_area, rle_iou  # noqa: E402
+from dinov.types import Rle  # noqa: E402
+from tests.browsers import find_browser  # noqa: E402
+from tests.e2e.studio_page import CANVAS, StudioPage  # noqa: E402
+from tests.studio_at_scale import served  # noqa: E402
+
+DATA = ROOT.parent / "shared" / "data"
+SOURCES = (("balloon", "balloon"), ("animals", "elephant"))
+"""Folder of data and name of the category in it; half of the photos from each."""
+
+SAME_OBJECT = 0.5
+"""Mask IoU from which a found object is the true one."""
+
+SHOWN = f"""async () => {{
+  const {{ store }} = {CANVAS};
+  if (!store.resultsUrl) return [];
+  const response = await fetch(new URL(store.resultsUrl, document.baseURI));
+  const {{ instances }} = await response.json();
+  return instances.filter(
+    (one) => one.status === "accepted" || one.score >= store.scoreThreshold);
+}}"""
+
+
+SCROLL = """(share) => {
+  const strip = document.querySelector(".st-filmstrip-scroll");
+  strip.scrollTop = strip.scrollHeight * share;
+}"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A photo and the objects of one category on it."""
+
+    path: Path
+    category: str
+    size_hw: tuple[int, int]
+    masks: tuple[Rle, ...]
+
+
+class Annotator:
+    """Works on the page, and counts what it takes."""
+
+    def __init__(self, studio: StudioPage, truths: Sequence[Truth]) -> None:
+        self.studio = studio
+        self.page = studio.page
+        self.truths = truths
+        self.actions = 0
+
+    def act(self, action: Callable[..., object], *arguments: Any) -> None:
+        """Do one thing with mouse or keyboard."""
+        self.actions += 1
+        action(*arguments)
+
+    def begin(self) -> None:
+        """Add the photos, and name what is looked for."""
+        self.act(self.studio.add_images, *(truth.path for truth in self.truths))
+        expect(self.page.locator("#st-filmstrip h2 + .st-subtle")).to_have_text(
+            str(len(self.truths)), timeout=120_000
+        )
+        first, *others = dict.fromkeys(truth.category for truth in self.truths)
+        self.act(self.page.locator("#st-categories .st-row-main").first.dblclick)
+        self.act(self.page.get_by_label("Category name").fill, first)
+        self.act(self.page.keyboard.press, "Enter")
+        for name in others:
+            field = self.page.get_by_label("Name of a new category")
+            self.act(field.fill, name)
+            self.act(field.press, "Enter")
+            expect(self.page.locator("#st-categories .st-row", has_text=name)).to_be_visible()
+
+    def mark(self, truth: Truth, mask: Rle) -> None:
+        """Draw a box around an object of the open image."""
+        categories = list(dict.fromkeys(one.category for one in self.truths))
+        stage = self.page.locator("#st-canvas [role=application]")
+        stage.focus()
+        self.act(self.page.keyboard.press, str(1 + categories.index(truth.category)))
+        rows, columns = np.nonzero(decode_rle(mask))
+        corners = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+        self.actions += 1  # the key of the tool
+        self.act(self.studio.draw_box, *corners)
+
+    def open(self, truth: Truth) -> None:
+        """Scroll to a photo in the filmstrip and click on it, unless it is open."""
+        name, names = truth.path.name, [one.path.name for one in self.truths]
+        if self.page.evaluate(f"{CANVAS}.store.image.name") != name:
+            self.act(self.page.evaluate, SCROLL, names.index(name) / len(names))
+            self.act(self.studio.card(name).locator(".st-card-open").click)
+        self.studio.expect_open(name)
+        self.page.wait_for_function(f"{CANVAS}.surface.pictureState === 'ready'")
+
+    def segment(self) -> float:
+        """Have all found, and say how many seconds it took."""
+        started = time.monotonic()
+        self.act(self.studio.press_segment_all)
+        cancel = self.page.get_by_role("button", name="Cancel")
+        expect(cancel).to_be_visible()
+        expect(cancel).to_have_count(0, timeout=900_000)
+        self.page.wait_for_timeout(500)
+        return time.monotonic() - started
+
+    def found(self, truth: Truth) -> dict[int, Rle]:
+        """The masks that are shown on the open image, by id."""
+        self.page.wait_for_function(f"{CANVAS}.surface.resultsState !== 'loading'")
+        shown = self.page.evaluate(SHOWN)
+        return {one["id"]: Rle(size=list(truth.size_hw), counts=one["counts"]) for one in shown}
+
+    def missed(self, truth: Truth) -> list[Rle]:
+        """The objects of the open image that were not found, the largest first."""
+        found = self.found(truth).values()
+        left = [m for m in truth.masks if all(rle_iou(m, one) < SAME_OBJECT for one in found)]
+        return sorted(left, key=rle_area, reverse=True)
+
+    def review(self, truth: Truth) -> None:
+        """Delete what is wrong on the open image, and call it reviewed."""
+        wrong = self.found(truth)
+        for mask in truth.masks:
+            best = max(wrong, key=lambda id_: rle_iou(mask, wrong[id_]), default=None)
+            if best is not None and rle_iou(mask, wrong[best]) >= SAME_OBJECT:
+                del wrong[best]
+        for id_ in wrong:
+            self.delete(id_, self.found(truth))
+        self.page.locator("#st-canvas [role=application]").focus()
+        self.act(self.page.keyboard.press, "Shift+Enter")
+
+    def delete(self, id_: int, shown: Mapping[int, Rle]) -> None:
+        """Click on an object where none smaller lies above it, and press Delete."""
+        mask = decode_rle(shown[id_])
+        for other, rle in shown.items():
+            if other != id_ and rle_area(rle) <= rle_area(shown[id_]):
+                mask = mask & ~decode_rle(rle)
+        if not mask.any():
+            return
+        self.page.keyboard.press("v")
+        depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        self.act(self.page.mouse.click, *self.studio.at(float(x) + 0.5, float(y) + 0.5))
+        self.act(self.page.keyboard.press, "Delete")
+        gone = f"(id) => !{CANVAS}.surface.results.instances.some((one) => one.id === id)"
+        self.page.wait_for_function(gone, arg=id_)
+
+
+def truths(count: int) -> list[Truth]:
+    """The photos of the validation splits, most objects first, half from each source."""
+    chosen: list[Truth] = []
+    for folder, category in SOURCES:
+        document = json.loads((DATA / folder / "val.json").read_text())
+        (category_id,) = [one["id"] for one in document["categories"] if one["name"] == category]
+        photos = []
+        for image in document["images"]:
+            size_hw = (image["height"], image["width"])
+            rows = [row for row in document["annotations"] if row["image_id"] == image["id"]]
+            masks = tuple(
+                rle_of_segmentation(row["segmentation"], size_hw)
+                for row in rows
+                if row["category_id"] == category_id
+            )
+            path = DATA / folder / "images" / image["file_name"]
+            photos.append(Truth(path, category, size_hw, masks))
+        photos = [photo for photo in photos if photo.masks]
+        chosen += sorted(photos, key=lambda photo: -len(photo.masks))[: count // 2]
+    return chosen
+
+
+def work(annotator: Annotator, photos: Sequence[Truth], marked: int) -> dict[str, Any]:
+    """The whole way; the answer says how long it took where."""
+    annotator.begin()
+    started = time.monotonic()
+    for category in dict.fromkeys(photo.category for photo in photos):
+        for photo in [one for one in photos if one.category == category][:marked]:
+            annotator.open(photo)
+            annotator.mark(photo, max(photo.masks, key=rle_area))
+    seconds = [annotator.segment()]
+    # Where most was missed, one more mark shows what was meant.
+    misses = {}
+    for photo in photos:
+        annotator.open(photo)
+        misses[photo.path] = annotator.missed(photo)
+    for photo in sorted(photos, key=lambda one: -len(misses[one.path]))[:marked]:
+        if misses[photo.path]:
+            annotator.open(photo)
+            annotator.mark(photo, misses[photo.path][0])
+    seconds.append(annotator.segment())
+    for photo in photos:
+        annotator.open(photo)
+        annotator.review(photo)
+    return {
+        "seconds_of_segmenting": [round(one, 1) for one in seconds],
+        "seconds_in_all": round(time.monotonic() - started, 1),
+    }
+
+
+def judge(document: Mapping[str, Any], photos: Sequence[Truth]) -> dict[str, Any]:
+    """Compare an exported COCO document with the truth, mask by mask."""
+    ids = {image["file_name"]: image["id"] for image in document["images"]}
+    kept = len(document["annotations"])
+    ious: list[float] = []
+    for photo in photos:
+        rows = [row for row in document["annotations"] if row["image_id"] == ids[photo.path.name]]
+        masks = [rle_of_segmentation(row["segmentation"], photo.size_hw) for row in rows]
+        ious += [max((rle_iou(truth, mask) for mask in masks), default=0) for truth in photo.masks]
+    hits = [iou for iou in ious if iou >= SAME_OBJECT]
+    return {
+        "photos": len(photos),
+        "objects": len(ious),
+        "kept": kept,
+        "right": len(hits),
+        "recall": round(len(hits) / len(ious), 3),
+        "precision": round(len(hits) / kept, 3) if kept else None,
+        "mean_iou_of_right": round(float(np.mean(hits)), 3) if hits else None,
+    }
+
+
+def main() -> None:
+    """Read the command line and go the way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument(
+        "--marked", type=int, default=3, help="photos marked per category, at first"
+    )
+    arguments = parser.parse_args()
+    photos = truths(arguments.photos)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url, _ = stack.enter_context(served(folder / "data"))
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=find_browser())
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+        annotator = Annotator(StudioPage(page, url), photos)
+        times = work(annotator, photos, arguments.marked)
+        annotator.actions += 1
+        annotator.studio.download().save_as(folder / "coco.json")
+        result = judge(json.loads((folder / "coco.json").read_text()), photos)
+        browser.close()
+    result |= {
+        "actions": annotator.actions,
+        "actions_per_kept": round(annotator.actions / max(1, result["kept"]), 2),
+        **times,
+    }
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()
