@@ -12,9 +12,10 @@ from app.store.database import Database, now
 # content: jobs stay behind.
 _TABLES = (
     *("projects", "runs", "images", "categories", "prompts", "unused_prompts", "example_scores"),
-    *("concepts", "instances"),
+    *("concepts", "instances", "sequences", "frames", "tracks", "track_runs"),
 )
-_OF_IMAGES = frozenset({"prompts", "unused_prompts", "example_scores", "instances"})
+_OF_IMAGES = frozenset({"prompts", "unused_prompts", "example_scores", "instances", "frames"})
+_OF_SEQUENCES = frozenset({"tracks", "track_runs"})
 
 
 class ProjectCopies(Database):
@@ -48,6 +49,8 @@ class ProjectCopies(Database):
             where = "category_id IN (SELECT id FROM categories WHERE project_id = ?)"
         if table in _OF_IMAGES:
             where = "image_id IN (SELECT id FROM images WHERE project_id = ?)"
+        if table in _OF_SEQUENCES:
+            where = "sequence_id IN (SELECT id FROM sequences WHERE project_id = ?)"
         return self._all(f"SELECT * FROM {table} WHERE {where} ORDER BY rowid", (project_id,))
 
     def _with_new_ids(
@@ -82,3 +85,7 @@ class ProjectCopies(Database):
             }
             new_id = new_ids["runs"][row["id"]]
             self._update("runs", new_id, {"prompt_ids": json.dumps(prompt_ids)})
+        for row in self._rows_of("images", project_id):
+            accepted = [new_ids["instances"].get(id_) for id_ in json.loads(row["review_accepted"])]
+            values = {"review_accepted": json.dumps([id_ for id_ in accepted if id_])}
+            self._update("images", new_ids["images"][row["id"]], values)

@@ -26,6 +26,10 @@ def export(studio, project_id, path) -> dict:
     return document
 
 
+def statuses(studio, image_id) -> set[str]:
+    return {one["status"] for one in studio.results(image_id)["instances"]}
+
+
 def without_ids(document) -> str:
     """The same for what was exported of a project and of its copy."""
     order = {
@@ -62,6 +66,23 @@ def test_a_copy_has_everything_and_shares_only_the_room_on_disk(marked, tmp_path
     assert len(studio.images(marked.id)) == 3
     assert studio.image_path(marked.target.id).is_file()
     assert studio.counts(marked.id)[marked.target.id].shown == 2
+
+
+def test_a_copy_keeps_reviews_and_sequences(marked):
+    studio = marked.studio
+    studio.segment_now(marked.id)
+    studio.review.mark(marked.target.id)
+    frames = [image.id for image in studio.images(marked.id)][1:]
+    studio.videos.make_sequence(marked.id, "clip", frames)
+    copy_id = duplicate(marked)
+    copies = [image.id for image in studio.images(copy_id)]
+    (sequence,) = studio.videos.sequences(copy_id)
+    assert (sequence.name, list(sequence.image_ids)) == ("clip", copies[1:])
+    target = next(i for i in studio.images(copy_id) if i.file_name == "target.png").id
+    assert "accepted" in statuses(studio, target)
+    studio.review.unmark(target)
+    assert "accepted" not in statuses(studio, target)
+    assert "accepted" in statuses(studio, marked.target.id)
 
 
 def test_a_copy_is_segmented_like_any_project(marked):
