@@ -127,3 +127,51 @@ def test_many_are_accepted_at_once_and_taken_back(segmented: StudioPage) -> None
     expect(accepted(segmented)).to_have_count(3)
     page.get_by_role("button", name="Take it back").click()
     expect(accepted(segmented)).to_have_count(0)
+
+
+def corners_of_outline(page: Page) -> list[tuple[float, float]]:
+    """The corners that are shown; waits until they are."""
+    page.wait_for_function(f"() => {CANVAS}.surface.draft?.type === 'outline'")
+    points = page.evaluate(f"{CANVAS}.surface.draft.rings.flatMap(({{ points }}) => points)")
+    return list(zip(points[::2], points[1::2], strict=True))
+
+
+def wait_for_box(page: Page, box: list[float]) -> None:
+    page.wait_for_function(
+        f"""([x0, y0, x1, y1]) => {{
+          const {{ box }} = {CANVAS}.surface.selectedInstances[0];
+          return box.x0 === x0 && box.y0 === y0 && box.x1 === x1 && box.y1 === y1;
+        }}""",
+        arg=box,
+    )
+
+
+def test_an_outline_is_edited_by_its_corners_as_one_step(segmented: StudioPage) -> None:
+    page = segmented.page
+    segmented.instances.first.get_by_role("button").first.click()
+    x0, y0, x1, y1 = before = box_of_selected(page)
+    page.keyboard.press("o")
+    corners = corners_of_outline(page)
+    right, top = max(corners), min(corners, key=lambda corner: corner[1])
+    drag(segmented, right, (x1 + 12, right[1]))
+    drag(segmented, top, (top[0], y0 - 12))
+    page.mouse.click(*segmented.at(top[0], y0 - 12))
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Delete")
+    assert len(corners_of_outline(page)) == len(corners) - 1
+    # Undo takes back one change after the other, not what was done before.
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    page.get_by_role("button", name="Keep the outline").click()
+    wait_for_box(page, [x0, y0 - 12, x1 + 12, y1])
+    expect(accepted(segmented)).to_have_count(1)
+
+    page.keyboard.press("o")
+    drag(segmented, max(corners_of_outline(page)), (x1 + 40, right[1]))
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    assert max(corners_of_outline(page))[0] == x1 + 12
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+z")
+    wait_for_box(page, before)
+    expect(accepted(segmented)).to_have_count(0)

@@ -12,8 +12,8 @@ import {
 } from "./gestures.js";
 import { InstanceCommands } from "./instance_commands.js";
 import { OBJECT_TOOLS } from "./object_strokes.js";
-import { cornerCount, extended, handlesOf, moved, reshaped } from "./shapes.js";
-import { sidesOf, withVertexOn } from "./vertices.js";
+import { editsOutline, keepOutline, stepBack } from "./outline_tool.js";
+import { cornerCount, extended, handlesOf, hasCorners, moved, reshaped } from "./shapes.js";
 import { fitted, toImage, zoomedAt } from "./view.js";
 
 const WIDEST_STROKE = 2000;
@@ -31,7 +31,9 @@ export class Commands extends InstanceCommands {
   tool(tool) {
     if (this.store.readOnly && tool !== "select") return;
     this.pointer.abort();
-    if (this.surface.draft) dropDraft(this.surface);
+    keepOutline(this.surface);
+    const { draft } = this.surface;
+    if (draft && draft.type !== "outline") dropDraft(this.surface);
     // The brush goes on with the mask that is selected.
     const goesOn = tool === "mask" && this.store.selectedPrompt?.type === "mask";
     const isForObject = OBJECT_TOOLS.includes(tool);
@@ -79,12 +81,13 @@ export class Commands extends InstanceCommands {
   }
 
   undo() {
+    if (editsOutline(this.surface)) return stepBack(this.surface);
     if (this.surface.draft) return this.dropCorner();
     return this.editor.travel("undo");
   }
 
   redo() {
-    return this.editor.travel("redo");
+    return editsOutline(this.surface) ? undefined : this.editor.travel("redo");
   }
 
   /** Take back the last corner of the polygon being drawn. */
@@ -97,10 +100,11 @@ export class Commands extends InstanceCommands {
 
   delete() {
     const { selectedPrompt, selectedInstanceIds: ids, readOnly } = this.store;
+    const { draft, shape, handle } = this.surface;
     if (readOnly) return;
-    if (this.surface.draft) this.dropCorner();
-    else if (this.surface.handle !== null && selectedPrompt.type === "polygon")
-      removeVertex(this.surface);
+    if (handle !== null && hasCorners(shape)) removeVertex(this.surface);
+    else if (editsOutline(this.surface)) this.surface.say("Choose a corner first, with a click on it");
+    else if (draft) this.dropCorner();
     else if (selectedPrompt) {
       this.surface.say(`${described(selectedPrompt, this.store)} deleted`);
       this.store.removePrompt(selectedPrompt.id);
@@ -146,18 +150,18 @@ export class Commands extends InstanceCommands {
     );
   }
 
-  /** Move the chosen corner or side of the selected mark, or all of it, or else the crosshair. */
+  /** Move the chosen corner or side of the selected mark or outline, or the mark, or the crosshair. */
   move([dx, dy]) {
     const { surface, store } = this;
-    const { image, handle } = surface;
+    const { image, handle, shape } = surface;
     if (!image) return;
-    if (store.selectedPrompt && !store.readOnly && this.settings.tool !== "mask") {
-      const { selectedPrompt: prompt } = store;
-      if (handle === null)
-        return store.replacePrompt(moved(prompt, dx, dy, image), `move ${prompt.id}`);
-      const { x, y } = handlesOf(prompt)[handle];
-      const change = reshaped(prompt, handle, { x: x + dx, y: y + dy }, image);
-      store.replacePrompt(change, `reshape ${prompt.id} ${handle}`);
+    if (shape && !store.readOnly && this.settings.tool !== "mask") {
+      if (handle !== null) {
+        const { x, y } = handlesOf(shape)[handle];
+        const change = reshaped(shape, handle, { x: x + dx, y: y + dy }, image);
+        surface.setShape(change, `reshape ${shape.id} ${handle}`);
+      } else if (shape === store.selectedPrompt)
+        store.replacePrompt(moved(shape, dx, dy, image), `move ${shape.id}`);
     } else if (this.settings.tool !== "select" && !store.readOnly) {
       const { width, height } = surface.stage;
       const from = surface.crosshair ?? toImage(surface.view, { x: width / 2, y: height / 2 });
@@ -172,23 +176,22 @@ export class Commands extends InstanceCommands {
 
   /** Choose the next (1) or previous (-1) corner or side of the selected mark, for the arrows. */
   handle(step) {
-    const { store, handle } = this.surface;
-    const count = cornerCount(store.selectedPrompt);
+    const { store, handle, shape } = this.surface;
+    const count = cornerCount(shape);
     if (!count || store.readOnly) return;
     const next = handle === null ? (step > 0 ? 0 : count - 1) : (handle + step + count) % count;
     this.surface.setHandle(next);
-    const kind = store.selectedPrompt.type === "polygon" ? "Corner" : "Handle";
+    const kind = hasCorners(shape) ? "Corner" : "Handle";
     this.surface.say(`${kind} ${next + 1} of ${count}: arrows move it`);
   }
 
-  /** Give the selected polygon a corner in the middle of the side after the chosen one. */
+  /** Give the selected polygon, or the outline, a corner in the middle of the side after the chosen one. */
   corner() {
-    const { store, handle } = this.surface;
-    const { selectedPrompt: prompt, readOnly } = store;
-    if (readOnly || prompt?.type !== "polygon") return;
+    const { store, handle, shape, image } = this.surface;
+    if (store.readOnly || !hasCorners(shape)) return;
     const side = handle ?? 0;
-    const points = withVertexOn(prompt.points, side, sidesOf(prompt.points)[side]);
-    store.replacePrompt({ ...prompt, points });
+    const dot = cornerCount(shape) + side;
+    this.surface.setShape(reshaped(shape, dot, handlesOf(shape)[dot], image));
     this.surface.setHandle(side + 1);
     this.surface.say("Corner added; arrows move it");
   }
@@ -198,7 +201,8 @@ export class Commands extends InstanceCommands {
     const { surface, store } = this;
     const { crosshair, draft } = surface;
     const { tool, positive } = this.settings;
-    if (!crosshair) {
+    if (editsOutline(surface)) keepOutline(surface);
+    else if (!crosshair) {
       if (draft?.type === "polygon") finishDraft(surface);
       else if (tool === "mask") this.finishMask();
     } else if (!store.activeCategory) surface.say("Add a category first: what should be found?");

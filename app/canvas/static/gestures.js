@@ -8,6 +8,7 @@ import { begunStroke } from "./brush.js";
 import { intoImage } from "./geometry.js";
 import { newId } from "./ids.js";
 import { addObject } from "./object_strokes.js";
+import { sideNear } from "./outlines.js";
 import {
   areaUnder,
   begun,
@@ -15,11 +16,12 @@ import {
   extended,
   finished,
   handleUnder,
+  hasCorners,
   lineUnder,
   moved,
   reshaped,
+  withoutCorner,
 } from "./shapes.js";
-import { withoutVertex } from "./vertices.js";
 import { panned, pinched } from "./view.js";
 
 /** How near, in screen pixels, a place must be to something to mean it. */
@@ -131,7 +133,8 @@ function finishMask({ store, say }, draft, prompt) {
 
 export function dropDraft(surface) {
   surface.draft = null;
-  surface.repaint("marks");
+  surface.repaint("found");
+  surface.setHandle(null);
 }
 
 /** Set a corner of a polygon; near the first or last corner, close it. */
@@ -179,9 +182,19 @@ export function grab(surface, start, reach, { adds, removes }) {
   const prompt = promptUnder(surface, at, near);
   if (!prompt) return pan(surface, start, select);
   store.select({ promptId: prompt.id });
-  return drag(surface, start, prompt, (to) =>
-    moved(prompt, to.x - at.x, to.y - at.y, surface.image),
-  );
+  return drag(surface, start, (to) => moved(prompt, to.x - at.x, to.y - at.y, surface.image));
+}
+
+/** Take hold of the outline being edited: of a corner, or of a side, which gets one there. */
+export function grabOutline(surface, start, reach, { removes }) {
+  const { shape } = surface;
+  const at = surface.toImage(start);
+  const near = reach * surface.pixel;
+  const handle = handleUnder(shape, at, near);
+  if (handle >= 0) return grabHandle(surface, start, handle, removes);
+  const { side, distance } = sideNear(shape.rings, at);
+  if (distance > near || removes) return pan(surface, start);
+  return grabHandle(surface, start, cornerCount(shape) + side, false);
 }
 
 /**
@@ -189,25 +202,23 @@ export function grab(surface, start, reach, { adds, removes }) {
  * takes it away.
  */
 function grabHandle(surface, start, handle, removes) {
-  const { store, image } = surface;
-  const { selectedPrompt: prompt } = store;
-  const corners = cornerCount(prompt);
-  const to = (place) => reshaped(prompt, handle, place, image);
-  return drag(surface, start, prompt, to, () => {
-    if (handle >= corners) store.replacePrompt(to(surface.toImage(start)));
+  const { shape, image } = surface;
+  const corners = cornerCount(shape);
+  const to = (place) => reshaped(shape, handle, place, image);
+  return drag(surface, start, to, () => {
+    if (handle >= corners) surface.setShape(to(surface.toImage(start)));
     surface.setHandle(handle < corners ? handle : handle - corners + 1);
     if (removes && handle < corners) removeVertex(surface);
   });
 }
 
-/** Take the chosen corner away from the selected polygon. */
+/** Take the chosen corner away from the selected polygon, or from the outline. */
 export function removeVertex(surface) {
-  const { store, handle } = surface;
-  const { selectedPrompt: prompt } = store;
-  if (prompt.type !== "polygon") return;
-  const points = withoutVertex(prompt.points, handle);
-  if (points) {
-    store.replacePrompt({ ...prompt, points });
+  const { shape, handle } = surface;
+  if (!hasCorners(shape)) return;
+  const fewer = withoutCorner(shape, handle);
+  if (fewer) {
+    surface.setShape(fewer);
     surface.setHandle(null);
   } else surface.say("A polygon keeps at least three corners");
 }
@@ -228,14 +239,14 @@ function selectInstance(surface, at, adds) {
 }
 
 /**
- * Change a mark with the pointer. It is shown at once and kept when the pointer comes up; `onTap` is
+ * Change a shape with the pointer. It is shown at once and kept when the pointer comes up; `onTap` is
  * called if that was where it went down.
  */
-function drag(surface, start, prompt, changed, onTap = () => {}) {
+function drag(surface, start, changed, onTap = () => {}) {
   const finish = (keep) => {
     const { preview } = surface;
     surface.preview = null;
-    if (keep && preview) surface.store.replacePrompt(preview);
+    if (keep && preview) surface.setShape(preview);
     else if (keep) onTap();
     surface.repaint("marks");
   };

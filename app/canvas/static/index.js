@@ -17,6 +17,7 @@ import { ConflictBar } from "./conflicts.js";
 import { make, showKeys } from "./dom.js";
 import { Editor } from "./edits.js";
 import { Keymap } from "./keymap.js";
+import { keepOutline } from "./outline_tool.js";
 import { Notices, Panels, StatusLine } from "./panels.js";
 import { Pointer } from "./pointer.js";
 import { ReferenceView } from "./reference_view.js";
@@ -251,6 +252,7 @@ class Canvas {
     const { store, trigger } = this;
     const image_id = store.image?.id ?? null;
     if (change === "prompts") this.saver.put(image_id, store.prompts, store.mergeKey);
+    if (change === "selection") keepOutline(this.surface);
     if (change === "selection")
       trigger("instance_selected", { image_id, instance_id: store.selectedInstanceId });
     if (store.selectedInstanceIds !== this.toldSelected) {

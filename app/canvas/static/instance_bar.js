@@ -1,5 +1,6 @@
 /** What can be done with the selected objects, floating below the stage; also what a tool does. */
 import { iconButton, make } from "./dom.js";
+import { editsOutline } from "./outline_tool.js";
 
 /** Icon, name, action in the table of keys, command with its argument; null: a gap. */
 const ACTIONS = [
@@ -8,6 +9,7 @@ const ACTIONS = [
   ["tag", "Another category", "relabel", ["relabel"]],
   null,
   ["mask", "Paint on the mask", "retouch", ["tool", "retouch"]],
+  ["reshape", "Edit the outline", "reshape", ["reshape"]],
   ["cut", "Cut along a stroke", "cut", ["tool", "cut"]],
   ["parts", "Separate the parts", "separate", ["separate"]],
   ["merge", "Merge the selected", "merge", ["change", "merge"]],
@@ -20,20 +22,28 @@ const ACTIONS = [
   ["back", "Send back", "back", ["change", "send_back"]],
   ["trash", "Delete for good", "delete", ["delete"]],
 ];
-const FOR_ONE = new Set(["retouch", "cut", "separate"]);
+const FOR_ONE = new Set(["retouch", "reshape", "cut", "separate"]);
+
+/** What there is instead while an outline is edited. */
+const OUTLINE_ACTIONS = [
+  ["check", "Keep the outline", "enter", ["enter"]],
+  ["close", "Drop the changes", "escape", ["escape"]],
+];
 
 export class InstanceBar {
   constructor(surface, commands) {
     this.surface = surface;
     this.count = make("span", { class: "pc-count" });
     this.buttons = new Map();
-    const parts = ACTIONS.map((action) => {
+    const buttonOf = ([image, label, id, [name, argument]]) =>
+      iconButton(image, label, id, () => commands[name](argument));
+    this.parts = ACTIONS.map((action) => {
       if (!action) return make("span", { class: "pc-gap" });
-      const [image, label, id, [name, argument]] = action;
-      const button = iconButton(image, label, id, () => commands[name](argument));
-      this.buttons.set(id, button);
+      const button = buttonOf(action);
+      this.buttons.set(action[2], button);
       return button;
     });
+    this.outline = [make("span", { class: "pc-count" }, "Outline"), ...OUTLINE_ACTIONS.map(buttonOf)];
     this.element = make(
       "div",
       {
@@ -43,16 +53,20 @@ export class InstanceBar {
         hidden: true,
       },
       this.count,
-      ...parts,
+      ...this.parts,
+      ...this.outline,
     );
   }
 
   update() {
     const { store, settings, selectedInstances } = this.surface;
-    this.element.hidden = store.readOnly || selectedInstances.length === 0;
+    const isOutline = editsOutline(this.surface);
+    this.element.hidden = store.readOnly || (selectedInstances.length === 0 && !isOutline);
     if (this.element.hidden) return;
+    for (const part of this.parts) part.hidden = isOutline;
+    for (const part of this.outline) part.hidden = !isOutline;
     this.count.textContent = selectedInstances.length > 1 ? String(selectedInstances.length) : "";
-    this.count.hidden = selectedInstances.length < 2;
+    this.count.hidden = isOutline || selectedInstances.length < 2;
     for (const [id, button] of this.buttons) {
       const isMany = selectedInstances.length > 1;
       button.disabled = (FOR_ONE.has(id) && isMany) || (id === "merge" && !isMany);

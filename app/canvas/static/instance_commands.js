@@ -1,4 +1,5 @@
 /** What keys and buttons do with the selected instances, by name. */
+import { beginOutline, editsOutline, keepOutline } from "./outline_tool.js";
 
 const DONE = {
   delete: "deleted",
@@ -35,6 +36,17 @@ export class InstanceCommands {
     this.onSelected((ids) => this.tell({ do: "split", ids: ids.slice(-1) }, "separated"));
   }
 
+  /** Edit the outline of the selected object by its corners; asked again, keep it. */
+  reshape() {
+    if (editsOutline(this.surface)) keepOutline(this.surface);
+    else
+      this.onSelected((ids) => {
+        this.tool("select");
+        if (ids.length === 1) beginOutline(this.surface, this.surface.findInstance(ids[0]));
+        else this.surface.say("Select one object only to edit its outline");
+      });
+  }
+
   /** Choose another category from the menu. */
   relabel() {
     this.onSelected(() => this.panels.menu.toggle(true));
@@ -54,6 +66,8 @@ export class InstanceCommands {
   onSelected(action) {
     const ids = this.store.selectedInstanceIds;
     if (this.store.readOnly || !this.surface.image) return;
+    // What is done next is done to the object as it looks now.
+    keepOutline(this.surface);
     if (ids.length) action(ids);
     else this.surface.say("Select an object first, with a click on it or in the list");
   }

@@ -95,6 +95,7 @@ export const SECTIONS = [
       { id: "merge", does: "Merge the selected", keys: ["j"], run: ["change", "merge"] },
       { id: "retouch", does: "Paint on the mask", keys: ["shift m"], run: ["tool", "retouch"] },
       { id: "cut", does: "Cut along a stroke", keys: ["k"], run: ["tool", "cut"] },
+      { id: "reshape", does: "Edit the outline; keep it", keys: ["o"], run: ["reshape"] },
       { id: "separate", does: "Separate the parts", keys: ["shift k"], run: ["separate"] },
       { id: "fill-holes", does: "Fill holes", keys: ["c"], run: ["change", "fill_holes"] },
       { id: "specks", does: "Remove specks", keys: ["shift c"], run: ["change", "remove_specks"] },

@@ -241,10 +241,12 @@ function byKey(keymap, action, does) {
   return key && ` (${key} ${does})`;
 }
 
-function hintFor({ image, store, settings, keymap }) {
+function hintFor({ image, store, settings, keymap, draft }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
+  if (draft?.type === "outline")
+    return "Drag corners and sides; Ctrl+click removes a corner, Enter keeps the outline, Esc drops it";
   if (store.selectedPrompt && settings.tool === "mask")
     return `Painting: ${described(store.selectedPrompt, store)}${byKey(keymap, "enter", "begins a new one")}`;
   if (store.selectedPrompt)

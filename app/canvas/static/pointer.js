@@ -1,6 +1,7 @@
 /** Mouse, pen and touch on the stage: chooses the gesture and feeds it. */
 import { correct, correctsObject } from "./object_strokes.js";
-import { dropDraft, draw, grab, pan, pinch, promptUnder, REACH, vertex } from "./gestures.js";
+import { editsOutline } from "./outline_tool.js";
+import { dropDraft, draw, grab, grabOutline, pan, pinch, promptUnder, REACH, vertex } from "./gestures.js";
 import { handlesOf, handleUnder } from "./shapes.js";
 import { zoomedAt } from "./view.js";
 
@@ -56,8 +57,9 @@ export class Pointer {
     const reach = REACH[event.pointerType] ?? REACH.mouse;
     const resting = event.pointerType === "touch" && this.penSeen;
     if (event.button === 1 || this.panHeld || resting) return pan(surface, at);
+    const how = { adds: event.shiftKey, removes: isModified(event) };
+    if (editsOutline(surface) && event.button === 0) return grabOutline(surface, at, reach, how);
     if (settings.tool === "select" || store.readOnly) {
-      const how = { adds: event.shiftKey, removes: isModified(event) };
       return event.button === 0 ? grab(surface, at, reach, how) : null;
     }
     const isOther = event.button === 2 || event.button === PEN_ERASER || isModified(event);
@@ -107,10 +109,9 @@ export class Pointer {
       if (!hovered) return;
       cursor = hovered.found ? "pointer" : "default";
       if (hovered.prompt) cursor = "move";
-      const selected = store.selectedPrompt;
-      const isOver = selected && hovered.here;
-      const handle = isOver ? handleUnder(selected, hovered.here, hovered.near) : -1;
-      if (handle >= 0) ({ cursor } = handlesOf(selected)[handle]);
+      const { shape } = surface;
+      const handle = shape && hovered.here ? handleUnder(shape, hovered.here, hovered.near) : -1;
+      if (handle >= 0) ({ cursor } = handlesOf(shape)[handle]);
     } else if (surface.strokeWidth) cursor = "none";
     element.style.cursor = cursor;
   }

@@ -2,6 +2,7 @@
 import { colorOf, faded, inkOn } from "./color.js";
 import { hatching, isVisible, lookOf } from "./look.js";
 import { passes, pathsOf } from "./results.js";
+import { wholeRing } from "./outlines.js";
 import { anchorOf, cornersOf, handlesOf, hasRoom } from "./shapes.js";
 import { verticesOf } from "./vertices.js";
 import { toStage } from "./view.js";
@@ -278,6 +279,7 @@ function paintHandle(context, { x, y }, isDot = false, isChosen = false) {
 /** Paint the mark in the making; a polygon also shows where the next side would go. */
 export function paintDraft(context, draft, pointer, look) {
   const { view } = look;
+  if (draft.type === "outline") return paintOutline(context, draft, look);
   if (draft.type !== "polygon") return paintPrompt(context, draft, draft.type === "mask", look);
   const path = pathOf([...draft.points, ...(pointer ? [pointer.x, pointer.y] : [])], view, false);
   for (const [style, width] of [
@@ -291,6 +293,26 @@ export function paintDraft(context, draft, pointer, look) {
   }
   context.setLineDash([]);
   return verticesOf(draft.points).forEach((vertex) => paintHandle(context, toStage(view, vertex)));
+}
+
+function paintOutline(context, outline, look) {
+  const color = look.colorFor(outline.category_id);
+  const path = new Path2D();
+  for (const ring of outline.rings) path.addPath(pathOf(wholeRing(ring), look.view, true));
+  context.save();
+  context.lineJoin = "round";
+  context.fillStyle = faded(color, 0.3);
+  context.fill(path, "evenodd");
+  for (const [style, width] of [
+    ["#ffffff", 4],
+    [color, 2],
+  ]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.stroke(path);
+  }
+  context.restore();
+  if (!outline.isSent) paintHandles(context, handlesOf(outline), look);
 }
 
 /** Paint the ring that shows how wide a stroke will be; dashed around a minus, if it erases. */

@@ -15,7 +15,8 @@ import {
   simplified,
   tenth,
 } from "./geometry.js";
-import { sidesOf, verticesOf, withVertexAt, withVertexOn } from "./vertices.js";
+import * as outlines from "./outlines.js";
+import { sidesOf, verticesOf, withoutVertex, withVertexAt, withVertexOn } from "./vertices.js";
 
 const SMALLEST_DRAG = 4;
 
@@ -118,12 +119,13 @@ const BOX_HANDLES = [
 ];
 
 /**
- * Where a mark can be taken hold of: corners and sides of a box; corners of a polygon, then the
- * middles of its sides, which become corners.
+ * Where a mark can be taken hold of: corners and sides of a box; corners of a polygon or an outline,
+ * then the middles of its sides, which become corners.
  * @returns {{x: number, y: number, cursor: string, length?: number}[]} with the length of the side,
  *   where a handle makes a new corner.
  */
-export function handlesOf({ type, points }) {
+export function handlesOf(shape) {
+  const { type, points } = shape;
   if (type === "box") {
     const [x0, y0, x1, y1] = points;
     const side = { x0, y0, x1, y1 };
@@ -133,9 +135,19 @@ export function handlesOf({ type, points }) {
       cursor,
     }));
   }
-  if (type !== "polygon") return [];
-  const vertices = verticesOf(points).map((vertex) => ({ ...vertex, cursor: "move" }));
-  return [...vertices, ...sidesOf(points).map((side) => ({ ...side, cursor: "copy" }))];
+  if (!hasCorners(shape)) return [];
+  const rings = shape.rings ?? [shape];
+  const vertices = rings.flatMap((ring) => verticesOf(ring.points));
+  const sides = rings.flatMap((ring) => sidesOf(ring.points));
+  return [
+    ...vertices.map((vertex) => ({ ...vertex, cursor: "move" })),
+    ...sides.map((side) => ({ ...side, cursor: "copy" })),
+  ];
+}
+
+/** @returns {boolean} whether a shape, if there is one, consists of corners that come and go. */
+export function hasCorners(shape) {
+  return shape?.type === "polygon" || shape?.type === "outline";
 }
 
 /** @returns {number} how many handles of a mark, or of none, are there without making a corner. */
@@ -164,6 +176,11 @@ export function handleUnder(prompt, { x, y }, reach) {
  */
 export function reshaped(prompt, handle, to, image) {
   const { x, y } = intoImage(to, image);
+  if (prompt.type === "outline") {
+    const side = handle - cornerCount(prompt);
+    const change = side < 0 ? outlines.withCornerAt : outlines.withCornerOn;
+    return { ...prompt, rings: change(prompt.rings, side < 0 ? handle : side, { x, y }) };
+  }
   if (prompt.type === "polygon") {
     const side = handle - prompt.points.length / 2;
     const change = side < 0 ? withVertexAt : withVertexOn;
@@ -177,6 +194,16 @@ export function reshaped(prompt, handle, to, image) {
   if (moves.y === "y0") side.y0 = Math.min(y, y1 - 1);
   if (moves.y === "y1") side.y1 = Math.max(y, y0 + 1);
   return { ...prompt, points: [side.x0, side.y0, side.x1, side.y1].map(tenth) };
+}
+
+/** @returns {object | null} a polygon or outline without one corner; null if it would be none any more. */
+export function withoutCorner(shape, corner) {
+  if (shape.type === "outline") {
+    const rings = outlines.withoutCorner(shape.rings, corner);
+    return rings && { ...shape, rings };
+  }
+  const points = withoutVertex(shape.points, corner);
+  return points && { ...shape, points };
 }
 
 /** @returns {object} the mark moved as a whole; it stays inside the image. */

@@ -91,7 +91,23 @@ export class Surface {
     this.onChange("pointer");
   }
 
-  /** Choose a handle of the selected mark, by its index, for the keys. */
+  /** What is changed by its handles: the outline being edited, else the selected mark, or null. */
+  get shape() {
+    return this.draft?.type === "outline" ? this.draft : this.store.selectedPrompt;
+  }
+
+  /**
+   * Take over a change of it.
+   * @param {string | null} mergeKey changes in a row with the same key are taken back together.
+   */
+  setShape(shape, mergeKey = null) {
+    if (shape.type !== "outline") return this.store.replacePrompt(shape, mergeKey);
+    const goesOn = mergeKey !== null && this.draft.mergeKey === mergeKey;
+    this.draft = { ...shape, mergeKey, before: goesOn ? this.draft.before : this.draft };
+    return this.repaint("marks");
+  }
+
+  /** Choose a handle of it, by its index, for the keys. */
   setHandle(handle) {
     this.handle = handle;
     this.repaint("marks");
@@ -118,7 +134,7 @@ export class Surface {
   }
 
   onStore(change) {
-    const isGone = this.handle >= cornerCount(this.store.selectedPrompt);
+    const isGone = this.handle >= cornerCount(this.shape);
     if (change === "selection" || isGone) this.handle = null;
     if (change === "load") this.open();
     if (change === "load" || change === "update") this.loadResults();
@@ -304,9 +320,11 @@ export class Surface {
   }
 
   foundPainted(context) {
-    if (this.results && this.settings.overlay) {
-      paintResults(context, this.results, this.store, this.view, this.settings);
-    }
+    if (!this.results || !this.settings.overlay) return;
+    // Its outline is painted with the marks while it is edited.
+    const isOther = ({ id }) => id !== this.draft?.instanceId;
+    const results = { ...this.results, instances: this.results.instances.filter(isOther) };
+    paintResults(context, results, this.store, this.view, this.settings);
   }
 
   marksPainted(context) {
@@ -323,7 +341,8 @@ export class Surface {
       .map((prompt) => (prompt.id === preview?.id ? preview : prompt));
     paintPrompts(context, prompts, store.selectedPromptId, look);
     const pointer = this.crosshair ?? (this.pointerAt && this.toImage(this.pointerAt));
-    if (draft) paintDraft(context, draft, pointer, look);
+    const drawn = preview?.type === "outline" ? preview : draft;
+    if (drawn) paintDraft(context, drawn, pointer, look);
     if (this.crosshair) paintCrosshair(context, this.crosshair, view);
     else if (strokeWidth && pointer) {
       const erases = draft?.brush ? draft.brush.erases : this.erasing;

@@ -104,7 +104,7 @@ export class Toolbar {
     this.done.hidden = settings.tool !== "mask";
     press(this.eraser, settings.erasing);
     this.done.disabled = !selectedPrompt;
-    this.undo.disabled = locked || !store.canUndo;
+    this.undo.disabled = locked || !(store.canUndo || this.surface.draft);
     this.redo.disabled = locked || !store.canRedo;
     this.updateWidth(locked);
     this.menu.update();
