@@ -30,7 +30,7 @@ from dinov.images import ImageTransform, read_rgb
 from dinov.masks import rasterise
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
-from dinov.options import COMPILE_HELP, PRECISIONS
+from dinov.options import COMPILE_HELP, PRECISION_HELP, PRECISIONS
 from dinov.plain import plain_model
 from dinov.predictor import Predictor
 from dinov.stages import Way, Workload, compare_stages, measure_stages
@@ -57,12 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, help="photo to use; a synthetic one by default")
     parser.add_argument("--input-size", type=int, help="side in pixels; the checkpoint's own")
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="what the model computes in (default: float32)",
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
     parser.add_argument("--compile", action="store_true", help=COMPILE_HELP)
     parser.add_argument("--stages", action="store_true", help="time the model stage by stage")
     parser.add_argument(

@@ -25,7 +25,7 @@ from dinov.batch import (
 )
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
-from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISIONS
+from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
 from dinov.references import read_references
 from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
 from dinov.targets import check_targets
@@ -242,13 +242,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, mps or the name of a GPU (default: auto)"
     )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="what the model computes in; bfloat16 is faster on recent CPUs, float16 on GPUs "
-        "(default: float32)",
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
     parser.add_argument("--compile", action="store_true", help=COMPILE_HELP)
 
 

@@ -10,6 +10,12 @@ from dinov.types import SizeHW
 PRECISIONS = ("float32", "bfloat16", "float16")
 """What a model can compute in. The lower ones are faster where the hardware knows them."""
 
+PRECISION_HELP = (
+    "what the model computes in; bfloat16 is faster on recent CPUs, float16 on GPUs "
+    "(default: float32)"
+)
+"""For the help of a command's ``--precision`` option."""
+
 COMPILE_HELP = (
     "have torch compile the transformer layers, about a minute at the start: for GPUs and many "
     "images; needs a C++ compiler"

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from dinov.arguments import at_least
 from dinov.checkpoints import LoadedCheckpoint, load_model
 from dinov.config import VARIANTS, LiteBackboneConfig
+from dinov.device import resolve_precision
 from dinov.evaluation import options, report
 from dinov.evaluation.episodes import Episode, draw_episodes
 from dinov.evaluation.few_shot import MethodResult, evaluate
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.checkpoint)
     predictor = _predictor(loaded, args)
     dinov = PredictorMethod(predictor)
-    methods: list[Method] = [dinov, *_baselines(loaded, predictor)]
+    methods: list[Method] = [dinov, *_baselines(args, loaded, predictor)]
     reports = [_measure(args, predictor, dinov, methods, episodes, count) for count in shots]
     if len(reports) > 1:
         text = report.references_table(reports)
@@ -138,13 +139,21 @@ def _predictor(loaded: LoadedCheckpoint, args: argparse.Namespace) -> Predictor:
         variant=loaded.variant,
         checkpoint_hash=loaded.sha256,
         device=args.device,
+        precision=args.precision,
         input_size=args.input_size or (int(stored) if stored else None),
     )
 
 
-def _baselines(loaded: LoadedCheckpoint, predictor: Predictor) -> list[Method]:
+def _baselines(
+    args: argparse.Namespace, loaded: LoadedCheckpoint, predictor: Predictor
+) -> list[Method]:
     methods: list[Method] = [ForegroundMethod()]
     if isinstance(VARIANTS[loaded.variant].backbone, LiteBackboneConfig):
-        size, device = predictor.input_size, predictor.device
-        methods.insert(0, CosineMethod(loaded.model, input_size=size, device=device))
+        cosine = CosineMethod(
+            loaded.model,
+            input_size=predictor.input_size,
+            device=predictor.device,
+            dtype=resolve_precision(args.precision),
+        )
+        methods.insert(0, cosine)
     return methods

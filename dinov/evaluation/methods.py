@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from dinov.device import autocast
 from dinov.evaluation.episodes import Episode
 from dinov.evaluation.metrics import Coverage, Curve, instance_coverage, map_coverage
 from dinov.feature_cache import FeatureCache
@@ -69,9 +70,16 @@ class CosineMethod:
     thresholds: Curve = np.round(np.arange(0.0, 1.0, 0.02), 3)
     levels = ("res4", "res5")
 
-    def __init__(self, model: DINOv, *, input_size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: DINOv,
+        *,
+        input_size: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self._backbone = model.backbone
-        self._input_size, self._device = input_size, device
+        self._input_size, self._device, self._dtype = input_size, device, dtype
         self._cache: FeatureCache[_Features] = FeatureCache(_CACHE_BYTES)
 
     def cover(self, episode: Episode, kind: PromptType) -> Coverage:
@@ -96,8 +104,10 @@ class CosineMethod:
         def compute() -> _Features:
             transform = ImageTransform.fit(sample.size_hw, self._input_size, resize="longest")
             pixels = torch.from_numpy(transform.apply_image(image))[None].to(self._device)
-            maps = self._backbone(pixels)
-            return _Features({name: maps[name][0].cpu() for name in self.levels}, transform)
+            with autocast(self._device, self._dtype):
+                maps = self._backbone(pixels)
+            kept = {name: maps[name][0].float().cpu() for name in self.levels}
+            return _Features(kept, transform)
 
         return self._cache.get_or_compute(str(sample.path), compute)
 

@@ -9,6 +9,7 @@ import cv2
 
 from dinov.arguments import at_least
 from dinov.device import DEVICE_HELP
+from dinov.options import PRECISION_HELP, PRECISIONS
 from dinov.predictor import Predictor
 from dinov.training.prompt_sampling import PROMPT_TYPES
 from dinov.types import PromptType
@@ -28,6 +29,7 @@ def add_common(parser: argparse.ArgumentParser, data_help: str) -> None:
     )
     add("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
     add("--device", default="auto", help=DEVICE_HELP)
+    add("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,10 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
     # Many small images: OpenCV's own threads would only compete with the model's.
     cv2.setNumThreads(1)
     return Predictor.from_checkpoint(
-        args.checkpoint, device=args.device, input_size=args.input_size
+        args.checkpoint,
+        device=args.device,
+        precision=args.precision,
+        input_size=args.input_size,
     )
 
 
@@ -58,5 +63,6 @@ def setup_of(args: argparse.Namespace, predictor: Predictor) -> dict[str, object
         "checkpoint": args.checkpoint,
         "sha256": predictor.checkpoint_hash,
         "input_size": predictor.input_size,
+        "precision": args.precision,
         "seed": args.seed,
     }

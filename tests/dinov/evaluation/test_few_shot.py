@@ -12,6 +12,7 @@ import pytest
 
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
+from dinov.device import lower_weights, resolve_device, resolve_precision
 from dinov.errors import InvalidDataset
 from dinov.evaluation import command, report
 from dinov.evaluation.episodes import Episode, draw_episodes
@@ -143,11 +144,12 @@ def test_novel_categories_are_told_apart(episodes: list[Episode]) -> None:
     assert "| color, seen | – |" in report.to_markdown(report.few_shot_report(right, {}, ["discs"]))
 
 
-def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode]) -> None:
-    import torch
-
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode], precision: str) -> None:
+    device, dtype = resolve_device("cpu"), resolve_precision(precision)
     model = build_model(VARIANTS["lite"]).eval()
-    method = CosineMethod(model, input_size=96, device=torch.device("cpu"))
+    lower_weights(model, dtype)
+    method = CosineMethod(model, input_size=96, device=device, dtype=dtype)
     coverage = method.cover(episodes[0], PromptType.POINT)
     assert coverage.iou.shape == method.thresholds.shape
     assert (np.diff(coverage.area) <= 0).all()
@@ -163,11 +165,13 @@ def test_the_command_writes_a_report(write_folder: WriteFolder, tmp_path: Path) 
     checkpoint = save_model(build_model(VARIANTS["tiny"]), tmp_path / "tiny.safetensors", {})
     out = tmp_path / "out"
     options = ["--checkpoint", str(checkpoint), "--data", str(write_folder()), "--output", str(out)]
+    options += ["--precision", "bfloat16"]
     args = parse("few-shot", *options, "--per-category", "1", "--prompts", "box", "--shots", "2")
     assert command.run(args) == 0
     content = json.loads((out / "few_shot_2.json").read_text())
     assert [method["name"] for method in content["methods"]] == ["DINOv", "everything"]
     assert content["setup"]["shots"] == 2
+    assert content["setup"]["precision"] == "bfloat16"
     page = (out / "few_shot_2.html").read_text()
     assert page.count("data:image/jpeg") == 3 * page.count("<figure>") > 0
 
