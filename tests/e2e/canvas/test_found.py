@@ -17,7 +17,7 @@ def tell(board: Board, name: str, **detail: object) -> None:
 
 
 def test_found_objects_are_painted_where_their_masks_are(board: Board) -> None:
-    expect(board.page.locator(".pc-count")).to_have_text("2 of 3 found")
+    expect(board.page.locator(".pc-found .pc-count")).to_have_text("2 of 3 found")
     red, _, blue, alpha = board.painted("found", 70, 150)
     assert alpha > 60
     assert red > blue, "the colour of its category"
@@ -32,7 +32,7 @@ def test_the_score_threshold_is_live_and_told_by_anyone(board: Board) -> None:
     def threshold(value: float) -> None:
         tell(board, "dinov:threshold", score_threshold=value)
 
-    count = board.page.locator(".pc-count")
+    count = board.page.locator(".pc-found .pc-count")
     threshold(0.2)
     expect(count).to_have_text("3 found")
     _, _, blue, alpha = board.painted("found", 300, 185)
@@ -52,11 +52,11 @@ def test_a_found_object_is_highlighted_selected_deleted_and_brought_back(board: 
     assert board.look("canvas.store.highlightedInstanceId") == 12, "the smaller one, on top"
     board.click(150, 150)
     board.press("Delete")
-    expect(board.page.locator(".pc-count")).to_have_text("1 of 2 found")
+    expect(board.page.locator(".pc-found .pc-count")).to_have_text("1 of 2 found")
     board.until(lambda: board.server.named("image_edited") == [{"image_id": 1}])
     assert [one["id"] for one in board.server.results[1]] == [11, 13]
     board.press("Control+z")
-    expect(board.page.locator(".pc-count")).to_have_text("2 of 3 found")
+    expect(board.page.locator(".pc-found .pc-count")).to_have_text("2 of 3 found")
     assert board.server.named("instance_selected")[0] == {"image_id": 1, "instance_id": 12}
     assert not board.server.saved[1], "the marks did not change"
 
