@@ -120,7 +120,7 @@ class StudioPage:
         return self.page.locator("#st-instances .st-row.is-rejected")
 
     def set_threshold(self, value: float) -> None:
-        self.page.get_by_label("Score threshold").fill(str(value))
+        self.page.get_by_label("Score threshold", exact=True).fill(str(value))
 
     def download(self) -> Any:
         with self.page.expect_download() as download:

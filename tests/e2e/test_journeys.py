@@ -90,7 +90,7 @@ def test_the_threshold_hides_instances_at_once_and_is_kept(
     expect(studio.card("two.png")).to_contain_text("2 below")
 
     studio.page.reload()
-    expect(studio.page.get_by_label("Score threshold")).to_have_value("1")
+    expect(studio.page.get_by_label("Score threshold", exact=True)).to_have_value("1")
     studio.download().save_as(tmp_path / "none.json")
     assert COCO(str(tmp_path / "none.json")).getAnnIds() == []
     studio.set_threshold(0.3)
@@ -111,10 +111,10 @@ def test_the_very_object_is_found_once_or_said_not_to_be_there(
     studio.page.reload()
     expect(studio.page.get_by_role("radio", name="This very object")).to_be_checked()
     # What is on the image still comes from the run before, and so does its threshold.
-    expect(studio.page.get_by_label("Score threshold")).to_have_value("0.4")
+    expect(studio.page.get_by_label("Score threshold", exact=True)).to_have_value("0.4")
     studio.segment_all()
     expect(studio.instances).to_have_count(1)
-    expect(studio.page.get_by_label("Score threshold")).to_have_value("0")
+    expect(studio.page.get_by_label("Score threshold", exact=True)).to_have_value("0")
     expect(studio.card("three.png")).to_contain_text("1 found")
     studio.download().save_as(tmp_path / "refer.json")
     coco = COCO(str(tmp_path / "refer.json"))
@@ -131,7 +131,7 @@ def test_the_very_object_is_found_once_or_said_not_to_be_there(
     studio.segment_all()
     studio.open_image("three.png")
     expect(studio.instances).to_have_count(3)
-    expect(studio.page.get_by_label("Score threshold")).to_have_value("0.4")
+    expect(studio.page.get_by_label("Score threshold", exact=True)).to_have_value("0.4")
 
 
 def test_the_search_in_tiles_stays_in_sight_once_it_is_chosen(
@@ -201,7 +201,7 @@ def test_quick_steps_of_the_slider_are_all_counted(
 ) -> None:
     studio.add_images(pictures[0])
     studio.expect_open("three.png")
-    slider = studio.page.get_by_label("Score threshold")
+    slider = studio.page.get_by_label("Score threshold", exact=True)
     before = float(slider.input_value())
     slider.focus()
     for _ in range(12):

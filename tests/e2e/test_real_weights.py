@@ -72,7 +72,7 @@ def test_balloons_marked_on_one_photo_are_found_on_two_others(
     studio.open_image(TARGETS[0])
     shown = studio.instances.count()
     assert shown > 0
-    chosen = float(page.get_by_label("Score threshold").input_value())
+    chosen = float(page.get_by_label("Score threshold", exact=True).input_value())
     studio.set_threshold(1)
     expect(studio.instances).to_have_count(0)
     studio.set_threshold(chosen)

@@ -34,7 +34,7 @@ def at_work(page: Page, studio_server: StudioServer, tmp_path: Path) -> StudioPa
     studio.mark_point(80, 80)
     studio_server.predictor.gate.clear()
     studio.press_segment_all()
-    expect(page.locator("#st-runs .st-job")).to_contain_text("of 2")
+    expect(page.locator("#st-runs .st-job")).to_contain_text("Segmenting image 1 of 2")
     return studio
 
 
