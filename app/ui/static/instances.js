@@ -239,7 +239,7 @@ function buildRow(instance, choose) {
       onfocus: highlight,
       onblur: release,
     },
-    h("span", { class: "st-status", "data-status": status }, icon(sign)),
+    h("span", { class: "st-decision", "data-status": status }, icon(sign)),
     h("span", { class: "st-row-name" }, category),
     h("span", { class: "st-hidden" }, `, ${says}${made ? `, ${made}` : ""}, score`),
     made && origin !== "imported" && h("span", { class: "st-made", title: made }, icon("pencil")),
