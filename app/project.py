@@ -32,9 +32,6 @@ IMPORTED = "imported"
 DRAWN = "drawn"
 """The same for instances that were drawn by hand."""
 
-SCORE_FLOOR = 0.05
-"""Generic proposals below this score are not kept; the score slider starts here."""
-
 DISPLAY_LONGEST_SIDE = 2048
 """Masks sent to the browser are at most this long; the full-size ones stay for the export."""
 

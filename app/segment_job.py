@@ -14,7 +14,6 @@ from app.jobs import Parameters
 from app.marks import Marks, Progress, embed_marks, marks_of, read_concepts
 from app.model_session import ModelSession
 from app.project import (
-    SCORE_FLOOR,
     InstanceStatus,
     ProjectImage,
     RunOptions,
@@ -25,6 +24,7 @@ from app.results import stored_instance
 from app.store import Store
 from dinov.errors import CheckpointError, DeviceUnavailable
 from dinov.masks import rle_iou
+from dinov.options import SCORE_FLOOR
 from dinov.types import Instance
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class SegmentJob:
         if not self.store.has_score_threshold(self.project_id):
             self.store.update_project(self.project_id, score_threshold=self.model.score_threshold)
         thresholds = self.store.project(self.project_id).score_thresholds
-        return min(SCORE_FLOOR, thresholds[Task.GENERIC])
+        own = self.store.category_thresholds(self.project_id)
+        return min(SCORE_FLOOR, thresholds[Task.GENERIC], *own.values())
 
     def _segment(self, image_id: int, question: _Question, control: Progress) -> bool:
         """Segment one image and store what was found; whatever goes wrong is noted as a problem.

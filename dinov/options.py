@@ -31,6 +31,10 @@ LIKENESS_HELP = (
 MAX_EXAMPLES = 16
 """A category is the mean of at most so many embeddings, as in the paper's evaluation."""
 
+SCORE_FLOOR = 0.05
+"""Which masks are one object is judged over all that score so much, whatever is shown of them, so
+that a higher threshold hides instances and never changes the others."""
+
 MIN_TILE = 64
 """Side in pixels of the smallest parts in which a large image is searched."""
 

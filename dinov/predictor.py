@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -28,7 +28,12 @@ from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
 from dinov.model.heads import masks_of
-from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, InstanceOptions
+from dinov.options import (
+    DEFAULT_INSTANCE_OPTIONS,
+    MAX_EXAMPLES,
+    SCORE_FLOOR,
+    InstanceOptions,
+)
 from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
@@ -237,7 +242,8 @@ class Predictor:
             image: [H, W, 3] uint8 RGB.
             bank: made by ``embed_references`` of a predictor with the same fingerprint.
             score_threshold: lowest score to report, for all or by category id; where none is
-                given, the checkpoint's own.
+                given, the checkpoint's own. It hides what scores less and changes nothing else
+                (see ``options.SCORE_FLOOR``).
             options: which found masks are one object, and how they are tidied.
             max_examples: of a category with more prompts, so many are drawn at random.
             seed: of that draw.
@@ -252,23 +258,29 @@ class Predictor:
         concepts = bank.concept_embeddings(max_examples, seed)
         given = self.score_threshold if score_threshold is None else score_threshold
         thresholds = _by_category(given, bank.category_ids, self.score_threshold)
+        floors = [min(SCORE_FLOOR, *thresholds)] * len(thresholds)
 
         def segment(part: Image) -> Segmentation:
             logits, proposals, encoded = self._compare(part, concepts)
             probabilities = category_probabilities(logits, bank.category_ids, bank.negative_ids)
             # A score is at most the probability: no other mask can be shown.
             best, column = probabilities.max(1)
-            possible = (best >= best.new_tensor(thresholds)[column]).nonzero().flatten()
+            possible = (best >= best.new_tensor(floors)[column]).nonzero().flatten()
             return to_instances(
                 probabilities[possible],
                 _masks(proposals.mask_vectors[:, possible], encoded),
                 bank.category_ids,
                 encoded.transform,
-                score_thresholds=thresholds,
+                score_thresholds=floors,
                 options=options,
             )
 
-        return segment(image) if tile is None else segment_in_tiles(image, segment, tile, options)
+        found = segment(image) if tile is None else segment_in_tiles(image, segment, tile, options)
+        lowest = dict(zip(bank.category_ids, thresholds, strict=True))
+        return replace(
+            found,
+            instances=tuple(i for i in found.instances if i.score >= lowest[i.category_id]),
+        )
 
     @torch.inference_mode()
     def compare(self, image: Image, concepts: Tensor) -> Comparison:

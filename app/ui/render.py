@@ -15,7 +15,6 @@ from app.formats import FORMATS
 from app.library import KEPT_DAYS
 from app.overview import ProjectSummary, TrashedProject
 from app.project import (
-    SCORE_FLOOR,
     InstanceStatus,
     JobState,
     JobView,
@@ -27,6 +26,7 @@ from app.project import (
 )
 from app.transfers import EXPORT
 from app.ui.snapshot import Snapshot
+from dinov.options import SCORE_FLOOR
 from dinov.types import Category
 
 APP_TITLE = "DINOv Studio"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pycocotools.coco import COCO
 
+import dinov.cli
+from app import cli
+from app.example import EXAMPLE_FOLDER
 from app.project import Task
 from app.segmentation import Studio
 from app.settings import Settings
@@ -15,10 +19,13 @@ pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def segmented(tmp_path_factory, lite_checkpoint: Path):
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("data"), checkpoint=str(lite_checkpoint), device="cpu"
-    )
+def data_dir(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def segmented(data_dir: Path, lite_checkpoint: Path):
+    settings = Settings(data_dir=data_dir, checkpoint=str(lite_checkpoint), device="cpu")
     studio = Studio.open(settings)
     project = studio.open_example()
     found = studio.segment_now(project.id)
@@ -50,3 +57,35 @@ def test_its_export_loads_with_as_many_annotations_as_are_shown(segmented, tmp_p
     report = studio.export_coco(project_id, tmp_path / "example.json")
     assert report.annotations == sum(found.values())
     assert len(COCO(str(report.path)).anns) == report.annotations
+
+
+def shown(path: Path) -> dict[str, list[tuple[str, float, str]]]:
+    """By the name of each photo: the category, score and outline of each instance."""
+    document = COCO(str(path))
+    rows: dict[str, list[tuple[str, float, str]]] = {}
+    for image in document.loadImgs(document.getImgIds()):
+        rows[Path(image["file_name"]).name] = sorted(
+            (
+                document.cats[row["category_id"]]["name"],
+                round(row["score"], 5),
+                json.dumps(row["segmentation"]),
+            )
+            for row in document.imgToAnns[image["id"]]
+        )
+    return rows
+
+
+def test_page_batch_and_command_find_the_same(segmented, data_dir, lite_checkpoint, tmp_path):
+    studio, project_id, _ = segmented
+    targets = ["--targets", str(EXAMPLE_FOLDER / "targets")]
+    model = ["--checkpoint", str(lite_checkpoint), "--device", "cpu"]
+    page, batch, command = (tmp_path / f"{name}.json" for name in ("page", "batch", "command"))
+    studio.export_coco(project_id, page)
+    words = ["batch", "--project", project_id, "--data-dir", str(data_dir)]
+    assert cli.main([*words, *targets, *model, "--output", str(batch)]) == 0
+    words = ["segment", "--references", str(EXAMPLE_FOLDER / "references.json")]
+    assert dinov.cli.main([*words, *targets, *model, "--output", str(command)]) == 0
+    assert shown(batch) == shown(command)
+    of_the_page = shown(page)
+    assert shown(batch) == {name: of_the_page[name] for name in shown(batch)}
+    assert sum(map(len, shown(batch).values())) > 5

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from app.project import SCORE_FLOOR
 from app.segmentation import Studio
 from app.ui import render
 from app.ui.snapshot import Snapshot
 from app.ui.strip import Strip
+from dinov.options import SCORE_FLOOR
 
 
 def add_photos(studio: Studio, folder: Path, project_id: str, count: int) -> list[int]:
