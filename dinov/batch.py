@@ -59,7 +59,8 @@ class BatchReport:
     """What became of a batch.
 
     ``output`` is None if no target could be segmented; then nothing is written. ``problems`` says
-    which targets could not be and why, ``notes`` what is named or numbered differently in the file.
+    which targets could not be and why, ``notes`` what is named or numbered differently in the file,
+    and how many masks were empty and are left out.
     """
 
     output: Path | None
@@ -218,7 +219,8 @@ def _row_maker(
         if isinstance(found, str):
             return {"problem": found}
         shown = [row(instance) for instance in found.instances if rle_area(instance.rle)]
-        return {"size_hw": found.size_hw, "rows": shown}
+        empty = len(found.instances) - len(shown)
+        return {"size_hw": found.size_hw, "rows": shown, "empty_masks": empty}
 
     return entry
 
@@ -297,6 +299,13 @@ class _Tally:
     images: int = 0
     empty: int = 0
     annotations: int = 0
+    empty_masks: int = 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """In words what was found and is not written."""
+        many = f"{self.empty_masks} found with an empty mask"
+        return [f"Left out: {many}."] if self.empty_masks else []
 
 
 def _merge(
@@ -331,7 +340,7 @@ def _merge(
         empty_images=tally.empty,
         annotations=tally.annotations,
         problems=tuple(tally.problems),
-        notes=(*_renumbered(categories), *export.renamed, *tally.renamed),
+        notes=(*tally.left_out, *_renumbered(categories), *export.renamed, *tally.renamed),
         stopped=stopped,
     )
 
@@ -344,6 +353,7 @@ def _image_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
             continue
         tally.images += 1
         tally.empty += not result["rows"]
+        tally.empty_masks += result.get("empty_masks", 0)
         name = coco.distinct_file_name(
             tally.images, target.place.removeprefix(common), tally.taken, tally.renamed
         )

@@ -238,3 +238,17 @@ def test_photos_behind_urls_keep_their_names(photos: Path) -> None:
     batch(photos, Segmenter(), "other.json", targets=[photos.as_uri()])
     other = (photos.parent / "other.json").read_bytes()
     assert other == (photos.parent / "out.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["instances", "panoptic"])
+def test_empty_masks_are_left_out_and_counted(photos: Path, kind: Any) -> None:
+    def segment(image: Image) -> Segmentation:
+        size_hw = (image.shape[0], image.shape[1])
+        rle = encode_rle(np.zeros(size_hw, np.bool_))
+        return Segmentation(size_hw, (Instance(3, 0.5, rle, (0, 0, 0, 0), 0),))
+
+    output = photos.parent / "out.json"
+    report = run_batch([photos], segment, CATEGORIES, output, options=BatchOptions(kind))
+    assert report.annotations == 0
+    assert report.empty_images == 6
+    assert report.notes[0] == "Left out: 6 found with an empty mask."
