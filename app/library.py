@@ -10,7 +10,7 @@ from app.image_files import ImageFiles
 from app.jobs import JobControl, JobRunner, Parameters
 from app.names import clean_name
 from app.overview import ProjectSummary, TrashedProject
-from app.project import JobStopped, Lane, NotFound, Project, ReviewStatus
+from app.project import JobStopped, Lane, NotFound, Project
 from app.store import Store
 from app.workspace import Workspace
 
@@ -97,12 +97,11 @@ class Library:
 
     def _summary(self, project: Project) -> ProjectSummary:
         counts = self._store.counts(project.id, project.score_thresholds).values()
-        reviewed = (ReviewStatus.REVIEWED, ReviewStatus.EMPTY)
         return ProjectSummary(
             project=project,
             images=len(counts),
             segmented_images=sum(one.is_segmented for one in counts),
-            reviewed_images=sum(one.status in reviewed for one in counts),
+            reviewed_images=sum(one.status.is_done for one in counts),
             prompts=sum(one.prompts for one in counts),
             instances=sum(one.shown for one in counts),
             covers=tuple(self._store.images(project.id)[:_COVERS]),

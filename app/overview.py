@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.project import Project, ProjectImage
+from app.project import InstanceStatus, Origin, Project, ProjectImage, Task
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,16 @@ class ProjectSummary:
     prompts: int
     instances: int
     covers: tuple[ProjectImage, ...]
+
+
+@dataclass(frozen=True)
+class CountedInstance:
+    """What the statistics read of an instance; ``task`` is None unless a run found it."""
+
+    image_id: int
+    category_id: int
+    area: int
+    score: float
+    status: InstanceStatus
+    origin: Origin
+    task: Task | None

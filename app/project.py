@@ -137,6 +137,11 @@ class ReviewStatus(StrEnum):
     REVIEWED = "reviewed"
     EMPTY = "empty"
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing waits for the annotator any more."""
+        return self in (ReviewStatus.REVIEWED, ReviewStatus.EMPTY)
+
 
 class Origin(StrEnum):
     """How the mask and category of an instance came about, at the latest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from app.overview import CountedInstance
 from app.project import (
     DEFAULT_SCORE_THRESHOLD,
     InstanceStatus,
@@ -117,6 +118,19 @@ def to_instance(row: Row) -> StoredInstance:
         origin=Origin(row["origin"]),
         z_order=row["z_order"],
         rev=row["rev"],
+    )
+
+
+def to_counted(row: Row) -> CountedInstance:
+    """Read what the statistics count of an instance."""
+    return CountedInstance(
+        image_id=row["image_id"],
+        category_id=row["category_id"],
+        area=row["area"],
+        score=row["score"],
+        status=InstanceStatus(row["status"]),
+        origin=Origin(row["origin"]),
+        task=Task(row["task"]) if row["task"] else None,
     )
 
 

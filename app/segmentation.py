@@ -43,6 +43,7 @@ from app.review import Review
 from app.segment_job import SEGMENT, SegmentJob
 from app.settings import Settings
 from app.sharing import Sharing
+from app.statistics import Statistics
 from app.store import Store
 from app.transfers import Transfers
 from app.videos import Videos
@@ -64,6 +65,7 @@ class Studio(Workspace):
         self._model = model
         self.jobs = jobs
         self.review = Review(store)
+        self.statistics = Statistics(store)
         jobs.offer(SEGMENT, self._segment)
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)

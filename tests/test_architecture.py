@@ -57,7 +57,7 @@ LAYERS = (
     ("app.ui",),
     ("app.canvas",),
     ("app.banks", "app.library", "app.references", "app.score_job", "app.segmentation"),
-    ("app.track_job", "app.videos"),
+    ("app.statistics", "app.track_job", "app.videos"),
     ("app.example", "app.exporting", "app.importing", "app.segment_job", "app.transfers"),
     ("app.jobs", "app.marks", "app.model_session", "app.review", "app.sharing", "app.workspace"),
     ("app.accounts", "app.door", "app.editing", "app.formats", "app.history", "app.results"),

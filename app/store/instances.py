@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.overview import CountedInstance
 from app.project import DRAWN, ImageCounts, InstanceStatus, Run, RunOptions, StoredInstance, Task
-from app.rows import from_instance, to_instance, to_run
+from app.rows import from_instance, to_counted, to_instance, to_run
 from app.store.database import Database, now
 
 # The scores of refer are shares, so that what was chosen for a category is not meant for them.
@@ -164,6 +165,18 @@ class InstanceRows(Database):
         )
         values = {"image": image_id} | _named(thresholds)
         return [to_instance(row) for row in self._all(query, values)]
+
+    def counted(self, project_id: str, thresholds: Mapping[Task, float]) -> list[CountedInstance]:
+        """List what the statistics count: the instances that are shown, and those rejected."""
+        query = (
+            "SELECT n.image_id, n.category_id, n.area, n.score, n.status, n.origin,"
+            " (SELECT task FROM runs WHERE id = n.run_id) AS task"
+            " FROM instances n JOIN images i ON i.id = n.image_id"
+            f" WHERE i.project_id = :project AND (n.status = 'rejected' OR {_SHOWN})"
+            " ORDER BY i.position, n.id"
+        )
+        values = {"project": project_id} | _named(thresholds)
+        return [to_counted(row) for row in self._all(query, values)]
 
     def count_shown(self, image_id: int, thresholds: Mapping[Task, float]) -> int:
         """Count the instances of an image that are shown at the threshold of its task."""

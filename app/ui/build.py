@@ -29,6 +29,7 @@ from app.ui import (
 )
 from app.ui.api import add_endpoints
 from app.ui.exports import export_routes
+from app.ui.figures import figure_routes
 from app.ui.login import Guard, login_routes, user_of
 from app.ui.page import Page
 from app.ui.render import APP_TITLE
@@ -47,7 +48,7 @@ def _head() -> str:
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
             *("page", "columns", "controls", "account", "panels", "strip"),
-            *("runs", "references", "video", "instances", "exchange", "views"),
+            *("runs", "references", "video", "instances", "exchange", "views", "statistics"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
@@ -70,6 +71,7 @@ def build_app(studio: Studio, auth_file: Path | None = None) -> FastAPI:
     api.include_router(media_routes(studio))
     api.include_router(account.changes_route(studio))
     api.include_router(export_routes(studio))
+    api.include_router(figure_routes(studio))
     api.add_exception_handler(AppError, _tell_error)
     api.add_exception_handler(DinovError, _tell_error)
     for url, folder in PARTS:

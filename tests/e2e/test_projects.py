@@ -165,3 +165,29 @@ def test_a_number_key_on_the_canvas_chooses_the_category_beside_it(
     expect(rows.nth(1)).to_have_class("st-row is-active")
     studio.choose_tool("1")
     expect(rows.first).to_have_class("st-row is-active")
+
+
+def test_a_project_is_seen_in_figures_and_saved_as_a_table(
+    studio: StudioPage, tmp_path: Path
+) -> None:
+    page = studio.page
+    expect(page.get_by_role("button", name="Statistics")).to_be_disabled()
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    studio.mark_point(80, 80)
+    studio.segment_all()
+    expect(studio.instances).to_have_count(3)
+
+    page.get_by_role("button", name="Statistics").click()
+    view = page.get_by_role("dialog", name="Statistics")
+    expect(view.locator("tbody tr")).to_have_count(1)
+    expect(view.locator(".st-table-bar")).to_have_text("3")
+    expect(
+        view.get_by_role("img", name="Instances per image: 3 instances: 1 image")
+    ).to_be_visible()
+    with page.expect_download() as download:
+        view.get_by_role("link", name="Instances (CSV)").click()
+    assert download.value.suggested_filename.endswith(".instances.csv")
+    assert download.value.path().read_text().count("three.png,") == 3
+    page.keyboard.press("Escape")
+    expect(view).to_have_count(0)

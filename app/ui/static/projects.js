@@ -3,6 +3,7 @@ import { editInPlace, follow, h, icon, iconButton, tell } from "./dom.js";
 import { ago } from "./format.js";
 import { jobsButton } from "./jobs.js";
 import { menu, menuItem } from "./menu.js";
+import { statisticsButton } from "./statistics.js";
 
 /** So many of the projects opened last stand in the menu. */
 const LISTED = 8;
@@ -16,7 +17,8 @@ export function mount(context) {
   applyChosenTheme();
   const [projectSlot, statusSlot] = [h("span", { class: "st-project" }), h("span")];
   const jobs = jobsButton(element, trigger);
-  element.replaceChildren(header(projectSlot, statusSlot, jobs.node));
+  const statistics = statisticsButton(() => state.latest.project);
+  element.replaceChildren(header(projectSlot, statusSlot, [statistics.button, jobs.node]));
   const state = { drawn: [], nameNext: false, latest: { status: { loaded: false } } };
   const ask = () => trigger("status_asked", {});
   askUntilLoaded(element, () => state.latest.status.loaded, ask);
@@ -31,11 +33,12 @@ export function mount(context) {
     }
     if (drawn[1] !== state.drawn[1]) statusSlot.replaceChildren(statusMenu(value.status));
     state.drawn = drawn;
+    statistics.update();
     jobs.update(value.jobs);
   });
 }
 
-function header(projectSlot, statusSlot, jobs) {
+function header(projectSlot, statusSlot, buttons) {
   const name = h("span", { class: "st-brand-name" }, "DINOv Studio");
   return h(
     "div",
@@ -43,7 +46,7 @@ function header(projectSlot, statusSlot, jobs) {
     h("span", { class: "st-brand" }, logo(), name),
     projectSlot,
     h("span", { class: "st-spacer" }),
-    jobs,
+    buttons,
     statusSlot,
     themeButton(),
     h("span", { id: "st-account-slot" }),
