@@ -29,7 +29,8 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app.segmentation import Studio  # noqa: E402 - after the path is known
+from app.project import InstanceStatus  # noqa: E402 - after the path is known
+from app.segmentation import Studio  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from dinov.masks import encode_rle, rle_area, rle_box_xyxy  # noqa: E402
 from dinov.prompt_bank import PromptBank  # noqa: E402
@@ -51,6 +52,7 @@ class Scatter:
     input_size = 64
     score_threshold = 0.3
     fingerprint = "scatter:1"
+    checkpoint_hash = "5c" * 32
     device_name = "CPU"
 
     def __init__(self, per_image: int) -> None:
@@ -122,9 +124,9 @@ def build(data_dir: Path, images: int, instances: int) -> None:
         studio.segment_now(project_id, score_threshold=0.3)
         generator = np.random.default_rng(0)
         for image_id in image_ids:
-            for instance in studio.results(image_id)["instances"]:
-                if generator.random() < DECIDED_SHARE:
-                    studio.accept_instance(instance["id"])
+            ids = [instance["id"] for instance in studio.results(image_id)["instances"]]
+            decided = [id_ for id_ in ids if generator.random() < DECIDED_SHARE]
+            studio.editing.decide(image_id, decided, InstanceStatus.ACCEPTED)
         studio.rename_project(project_id, NAME)
     finally:
         studio.close()

@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, FOOT, HEAD] = [360, 150, 20, 14];
+const SIDE = 10; // room for the labels of the first and the last bar
 const LABELS = 10;
 
 /**
@@ -14,7 +15,7 @@ const LABELS = 10;
  */
 export function histogram(title, bars, legend = []) {
   const most = Math.max(1, ...bars.map(({ parts }) => sum(parts)));
-  const step = WIDTH / Math.max(1, bars.length);
+  const step = (WIDTH - 2 * SIDE) / Math.max(1, bars.length);
   const every = Math.ceil(bars.length / LABELS);
   const words = bars.filter(({ parts }) => sum(parts)).map(({ name }) => name);
   const keys = legend.map((name, number) => h("span", { class: `st-legend is-${number}` }, name));
@@ -38,13 +39,14 @@ export function histogram(title, bars, legend = []) {
 
 function column({ label, name, parts }, { index, step, most, isLabelled }) {
   const scale = (HEIGHT - FOOT - HEAD) / most;
-  const middle = index * step + step / 2;
+  const left = SIDE + index * step;
+  const middle = left + step / 2;
   let top = HEIGHT - FOOT;
   const rectangles = parts.map((part, number) => {
     const height = part * scale;
     top -= height;
-    const place = { x: index * step + step * 0.1, y: top, width: step * 0.8, height };
-    return svg("rect", { ...place, class: `st-bar is-${number}` });
+    const place = { x: left + step * 0.1, y: top, width: step * 0.8, height };
+    return svg("rect", { ...place, class: `st-part is-${number}` });
   });
   const total = sum(parts);
   return svg(

@@ -57,7 +57,7 @@ function draw(figures) {
 
 function summary({ images, segmented, reviewed, counts }) {
   const decided = `${counts.accepted.toLocaleString()} accepted`;
-  const byHand = `${counts.corrected.toLocaleString()} corrected, ${counts.by_hand.toLocaleString()} drawn or imported`;
+  const byHand = `${counts.corrected.toLocaleString()} of them corrected`;
   return [
     number("Images", images.toLocaleString(), `${segmented.toLocaleString()} segmented`),
     number("Reviewed", images ? percent(reviewed / images) : "–", plural(reviewed, "image")),
@@ -82,8 +82,8 @@ function plots({ per_image, sizes, scores }) {
     { class: "st-figures" },
     histogram("Instances per image", perImage(per_image)),
     histogram(
-      "Sizes: side of a square of the same area, in pixels",
-      sizes.map((bin) => bar(bin, bin.low, `${bin.low} to ${bin.high} pixels`)),
+      "Sizes in pixels (√ area)",
+      sizes.map((bin) => bar(bin, `${bin.low}–${bin.high}`, `${bin.low} to ${bin.high} pixels`)),
       parts,
     ),
     Object.entries(scores).map(([task, bins]) =>
@@ -98,7 +98,7 @@ function plots({ per_image, sizes, scores }) {
 
 function bar({ accepted, proposed }, label, range) {
   return {
-    label: String(label),
+    label,
     name: `${range}: ${plural(accepted + proposed, "instance")}, ${accepted.toLocaleString()} accepted`,
     parts: [accepted, proposed],
   };
