@@ -126,7 +126,8 @@ def build(data_dir: Path, images: int, instances: int) -> None:
         for image_id in image_ids:
             ids = [instance["id"] for instance in studio.results(image_id)["instances"]]
             decided = [id_ for id_ in ids if generator.random() < DECIDED_SHARE]
-            studio.editing.decide(image_id, decided, InstanceStatus.ACCEPTED)
+            if decided:
+                studio.editing.decide(image_id, decided, InstanceStatus.ACCEPTED)
         studio.rename_project(project_id, NAME)
     finally:
         studio.close()
