@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dinov import __version__
@@ -56,6 +57,8 @@ def ray_cluster(address: str, workers: int | None = None, *, on_gpus: bool = Tru
             f"'{address}' is no cluster. Write ray for workers on this machine, or "
             "ray://HOST:PORT (or ray://auto) for a cluster that runs already."
         )
+    if place:
+        _show_token()
     _require_ray()
 
     def run(work: Work, targets: Iterator[Target], count: int) -> Iterator[Entry]:
@@ -96,6 +99,16 @@ def share_of(
         f"The cluster has {sum(sizes)} processors, too few for {chosen} workers. Ask for fewer "
         "with --cluster-workers, or add machines."
     )
+
+
+def _show_token() -> None:
+    """Let Ray show its token to a cluster that asks for one, as those of `ray start --head` do.
+
+    Without being told to, Ray joins without, and is refused. Read once, when ray is imported.
+    """
+    given = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    if given or (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _require_ray() -> None:

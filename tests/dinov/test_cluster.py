@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +149,68 @@ def test_a_lost_worker_costs_its_block_only(
     assert len(again) < block_size(25, 2)
 
 
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a cluster that runs already; it has a home, and so a token, of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
+    words += ["--num-cpus=2", "--include-dashboard=false"]
+    program = Path(sys.executable).with_name("ray")
+    with (tmp_path / "ray.log").open("w") as log:
+        running = subprocess.Popen(
+            [program, *words], stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_for(port)
+        yield f"ray://127.0.0.1:{port}"
+    finally:
+        # Asked nicely, it would wait half a minute for its work to move to other machines.
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait(timeout=30)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(240):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.25)
+    raise AssertionError("Ray did not start")
+
+
+@pytest.mark.slow
+def test_a_running_cluster_is_joined(photos: Path, tmp_path: Path, head: str) -> None:
+    words = segment_words(photos, tmp_path)
+    for name, more in (("one", []), ("two", ["--cluster", head, "--cluster-workers", "2"])):
+        ended = subprocess.run(
+            [sys.executable, "-m", "dinov", *words, "--output", tmp_path / f"{name}.json", *more],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert ended.returncode == 1, ended.stderr  # 7.jpg
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+
+
+def segment_words(photos: Path, tmp_path: Path) -> list[str]:
+    """A command that segments the photos with a tiny model and one prompt."""
+    checkpoint = tmp_path / "tiny.safetensors"
+    save_model(build_model(VARIANTS["tiny"]), checkpoint, {})
+    (tmp_path / "ref.json").write_text(
+        '{"images": [{"id": 1, "file_name": "photos/1.png", "width": 48, "height": 40}],'
+        ' "categories": [{"id": 1, "name": "noise"}],'
+        ' "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 30, 30]}]}'
+    )
+    words = ["segment", "--references", str(tmp_path / "ref.json"), "--targets", str(photos)]
+    return [*words, "--checkpoint", str(checkpoint), "--device", "cpu", "--score-threshold", "0"]
+
+
 def sent(work: Work, targets: Iterator[Target], count: int) -> Iterator[Entry]:
     """Another machine, in this process: what reaches it is what Ray would send."""
     from ray import cloudpickle
@@ -156,8 +221,6 @@ def sent(work: Work, targets: Iterator[Target], count: int) -> Iterator[Entry]:
 def test_the_command_sends_model_and_prompts(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = tmp_path / "tiny.safetensors"
-    save_model(build_model(VARIANTS["tiny"]), checkpoint, {})
     asked: list[Any] = []
 
     def cluster_of(*named: Any, **options: Any) -> Cluster:
@@ -165,13 +228,7 @@ def test_the_command_sends_model_and_prompts(
         return sent
 
     monkeypatch.setattr(cluster, "ray_cluster", cluster_of)
-    (tmp_path / "ref.json").write_text(
-        '{"images": [{"id": 1, "file_name": "photos/1.png", "width": 48, "height": 40}],'
-        ' "categories": [{"id": 1, "name": "noise"}],'
-        ' "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 30, 30]}]}'
-    )
-    words = ["segment", "--references", str(tmp_path / "ref.json"), "--targets", str(photos)]
-    words += ["--checkpoint", str(checkpoint), "--device", "cpu", "--score-threshold", "0"]
+    words = segment_words(photos, tmp_path)
     for name, more in (("one", []), ("two", ["--cluster", "ray", "--cluster-workers", "2"])):
         assert cli.main([*words, "--output", str(tmp_path / f"{name}.json"), *more]) == 1  # 7.jpg
     assert asked == [("ray", 2, False)]
