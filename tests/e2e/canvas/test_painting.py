@@ -157,6 +157,13 @@ def test_fingers_paint_reshape_and_pinch_on_a_tablet(touch_board: Board) -> None
     page.get_by_role("button", name="Brush", exact=True).tap()
     stroke((100, 60), (140, 60))
     board.prompts(1)
+    settle()
+    erase = page.get_by_role("button", name="Erase with the brush")
+    # Not by a tap: after strokes of raw touches, Chromium now and then makes no click of one.
+    erase.click()
+    expect(erase).to_have_attribute("aria-pressed", "true")
+    stroke((120, 60), (120, 61))
+    board.until(lambda: not painted(board)[60, 120])
     page.get_by_role("button", name="Mask done").tap()
     settle()
     a, b = board.place(150, 120), board.place(180, 120)
