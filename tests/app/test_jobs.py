@@ -147,10 +147,12 @@ def test_cancelling_what_has_ended_changes_nothing(runner, project_id):
 
 
 def test_a_long_job_lets_the_annotator_go_first_and_files_beside_it(runner, project_id):
-    order, go_on, urgent_began = [], threading.Event(), threading.Event()
+    order, go_on = [], threading.Event()
+    long_began, urgent_began = threading.Event(), threading.Event()
 
     def long(control) -> str:
         order.append("first item")
+        long_began.set()
         assert go_on.wait(10)
         control.is_cancelled()
         order.append("second item")
@@ -163,6 +165,7 @@ def test_a_long_job_lets_the_annotator_go_first_and_files_beside_it(runner, proj
         return ""
 
     batch = runner.call(project_id, long)
+    assert long_began.wait(10)
     assert runner.wait(runner.call(project_id, lambda _: "", lane=Lane.FILES), 10).state == "done"
     now = runner.call(project_id, urgent, lane=Lane.NOW)
     assert urgent_began.wait(10)
