@@ -8,85 +8,20 @@ import re
 import sys
 import tokenize
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tests.layers import EXCEPTIONS, HOMES, LAYERS, NOT_IN_THE_MODEL
+
 ROOT = Path(__file__).resolve().parents[1]
 MAX_FILE_LINES = 450
 MAX_FUNCTION_LINES = 60
 BLOCK_LINES = 10
-
-# Rule -> {file: why it may break the rule}. An exception that is no longer needed fails the test.
-EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
-    "home": {},
-    "layer": {},
-    "direction": {},
-    "model": {},
-    "requirement": {"app/ui/exports.py": "starlette is part of what fastapi offers"},
-    "door": {},
-    "config": {},
-    "cycle": {},
-    "state": {},
-    "cuda": {},
-    "file": {},
-    "function": {},
-    "repeat": {},
-}
-
-# Where a third-party package may be imported. A folder ends with a dot.
-HOMES = {
-    "gradio": ("app.ui.", "app.canvas."),
-    "fastapi": ("app.ui.",),
-    "starlette": ("app.ui.",),
-    "uvicorn": ("app.ui.", "app.cli"),
-    "sqlite3": ("app.store.",),
-    "ray": ("dinov.cluster",),
-    "fsspec": ("dinov.urls",),
-    "timm": ("dinov.model.",),
-    # The app handles weights through one door; nothing else there may wait for torch to load.
-    "torch": ("dinov.", "app.model_session"),
-}
-
-# From the top down. A module may import from its own line and from those below it.
-LAYERS = (
-    ("__main__", "app.batch_command", "app.cli", "app.users_command"),
-    ("app.ui",),
-    ("app.canvas",),
-    ("app.banks", "app.library", "app.references", "app.score_job", "app.segmentation"),
-    ("app.statistics", "app.track_job", "app.videos"),
-    ("app.example", "app.exporting", "app.importing", "app.segment_job", "app.transfers"),
-    ("app.jobs", "app.marks", "app.model_session", "app.review", "app.sharing", "app.workspace"),
-    ("app.accounts", "app.door", "app.editing", "app.formats", "app.history", "app.results"),
-    ("app.example_pictures", "app.image_files", "app.names", "app.passwords", "app.store"),
-    ("app.access", "app.migrations", "app.overview", "app.progress", "app.rows"),
-    ("app.concepts", "app.examples", "app.project", "app.sequences", "app.settings"),
-    ("dinov.__main__", "dinov.cli"),
-    ("dinov.benchmark", "dinov.evaluation", "dinov.track_command"),
-    ("dinov.stages", "dinov.training"),
-    ("dinov.bank", "dinov.embed", "dinov.leave_one_out", "dinov.segmenter", "dinov.tracker"),
-    ("dinov.predictor", "dinov.tiles"),
-    ("dinov.compiling", "dinov.convert", "dinov.dense", "dinov.refer"),
-    ("dinov.checkpoints", "dinov.plain", "dinov.postprocess", "dinov.prompt_bank"),
-    ("dinov.batch", "dinov.model", "dinov.cluster"),
-    ("dinov.ledger", "dinov.panoptic", "dinov.track_files"),
-    ("dinov.coco", "dinov.references", "dinov.segment_arguments"),
-    ("dinov.corrections", "dinov.frames", "dinov.targets", "dinov.urls"),
-    ("dinov.images", "dinov.mask_edits", "dinov.masks", "dinov.overlaps"),
-    ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
-    ("dinov.arguments", "dinov.files", "dinov.options", "dinov.upstream"),
-    ("dinov.types", "dinov.errors"),
-    ("app", "dinov"),  # the packages themselves hold a docstring and the version
-)
-
-# The model is modules only: it reads no files, and images are not its business.
-NOT_IN_THE_MODEL = (
-    *("dinov.coco", "dinov.references", "dinov.images", "dinov.masks", "dinov.download"),
-    *("PIL", "cv2", "numpy", "pathlib", "json", "os", "io"),
-)
 
 
 @dataclass(frozen=True)
@@ -122,7 +57,12 @@ STYLES = sources("app/**/static/**/*.css")
 # ----------------------------------------------------------------------------- reading the source
 
 
-def imports_of(source: Source, *, for_types: bool = True) -> set[str]:
+parsed = cache(ast.parse)
+"""What a text says as a tree; read only, since all rules share it."""
+
+
+@cache
+def imports_of(source: Source, *, for_types: bool = True) -> frozenset[str]:
     """Every module that a file imports, wherever in it; relative names made absolute.
 
     Without ``for_types``, what only a type checker imports is left out.
@@ -131,7 +71,7 @@ def imports_of(source: Source, *, for_types: bool = True) -> set[str]:
     if not source.name.endswith("__init__.py"):
         package = package[:-1]
     found: set[str] = set()
-    tree = ast.parse(source.text)
+    tree = parsed(source.text)
     left_out = set() if for_types else {id(node) for node in type_checking_nodes(tree)}
     for node in ast.walk(tree):
         if id(node) in left_out:
@@ -143,7 +83,7 @@ def imports_of(source: Source, *, for_types: bool = True) -> set[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             # `from app import store` imports app.store: both readings are kept.
             found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def type_checking_nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -160,33 +100,43 @@ def is_inside(module: str, place: str) -> bool:
     return module == place or module.startswith(place + ".")
 
 
-def layer_of(module: str) -> int:
-    """The layer of a module, 0 at the top; of several names the longest decides; -1 if none."""
+def place_of(module: str) -> tuple[int, str]:
+    """The layer of a module, 0 at the top, and its name there; of several the longest decides.
+
+    (-1, "") if it has none.
+    """
     found = [
-        (len(name), number)
+        (len(name), number, name)
         for number, names in enumerate(LAYERS)
         for name in names
         if module == name or (name not in {"app", "dinov"} and is_inside(module, name))
     ]
-    return max(found)[1] if found else -1
+    return max(found)[1:] if found else (-1, "")
 
 
-def code_lines(text: str) -> set[int]:
+def lies_below(module: str, other: str) -> bool:
+    """Whether the other may import the module: from a layer below, or the same package there."""
+    (layer, name), (layer_of_other, name_of_other) = place_of(module), place_of(other)
+    return layer > layer_of_other or name == name_of_other
+
+
+@cache
+def code_lines(text: str) -> frozenset[int]:
     """The line numbers that carry code: no blank lines, comments or docstrings."""
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     numbers: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in skipped and token.type != tokenize.ENDMARKER:
             numbers |= set(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             numbers -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return numbers
+    return frozenset(numbers)
 
 
 def long_functions(source: Source) -> Iterator[str]:
     counted = code_lines(source.text)
-    for node in ast.walk(ast.parse(source.text)):
+    for node in ast.walk(parsed(source.text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             size = len(counted & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
             if size > MAX_FUNCTION_LINES:
@@ -198,8 +148,8 @@ def comparable_lines(source: Source) -> list[tuple[int, str]]:
     if not source.name.endswith(".py"):
         lines = enumerate((line.strip() for line in source.lines), 1)
         return [(n, line) for n, line in lines if line and not line.startswith(("//", "*", "/*"))]
-    numbers = code_lines(source.text)
-    for node in ast.walk(ast.parse(source.text)):
+    numbers = set(code_lines(source.text))
+    for node in ast.walk(parsed(source.text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             numbers -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return [(number, source.lines[number - 1].strip()) for number in sorted(numbers)]
@@ -223,7 +173,7 @@ def repeated_blocks(files: Iterable[Source]) -> Iterator[tuple[str, str]]:
 
 def state_changes(source: Source) -> Iterator[str]:
     """Assignments to an attribute of self outside __init__: hidden state in a model."""
-    for function in ast.walk(ast.parse(source.text)):
+    for function in ast.walk(parsed(source.text)):
         if not isinstance(function, ast.FunctionDef) or function.name == "__init__":
             continue
         for node in ast.walk(function):
@@ -238,7 +188,7 @@ def state_changes(source: Source) -> Iterator[str]:
                     yield f"{source.name}:{node.lineno} {function.name} assigns to self"
 
 
-def cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+def cycles(graph: Mapping[str, Set[str]]) -> list[list[str]]:
     """The import cycles of a module graph, each as a path that ends where it began."""
     found: list[list[str]] = []
     finished: set[str] = set()
@@ -284,16 +234,17 @@ def test_packages_are_imported_at_home_only() -> None:
 
 
 def test_every_module_has_its_layer() -> None:
-    check("layer", [(s.name, f"{s.name} is in no layer") for s in CODE if layer_of(s.module) < 0])
+    offences = [(s.name, f"{s.name} is in no layer") for s in CODE if place_of(s.module)[0] < 0]
+    check("layer", offences)
 
 
 def test_imports_go_down_only() -> None:
     modules = {source.module for source in CODE}
     offences = [
-        (source.name, f"{source.name} imports {module}, which lies above it")
+        (source.name, f"{source.name} imports {module}, which does not lie below it")
         for source in CODE
         for module in sorted(imports_of(source) & modules)
-        if layer_of(module) < layer_of(source.module)
+        if not lies_below(module, source.module)
     ]
     check("direction", offences)
 
@@ -410,9 +361,16 @@ def test_relative_and_member_imports_are_seen() -> None:
 
 
 def test_layers_know_packages_and_unknown_modules() -> None:
-    assert layer_of("app.ui.build") == layer_of("app.ui") < layer_of("app.canvas.events")
-    assert layer_of("app.segmentation") < layer_of("app.store") < layer_of("dinov.types")
-    assert layer_of("app.something_new") == -1
+    assert place_of("app.ui.build") == place_of("app.ui") < place_of("app.canvas.events")
+    assert place_of("app.segmentation") < place_of("app.store") < place_of("dinov.types")
+    assert place_of("app.something_new") == (-1, "")
+
+
+def test_a_module_imports_from_below_or_from_its_own_package() -> None:
+    assert lies_below("dinov.types", "app.store")
+    assert lies_below("app.ui.page", "app.ui.build")
+    assert not lies_below("app.store", "dinov.types")
+    assert not lies_below("dinov.masks", "dinov.images"), "they stand beside each other"
 
 
 def test_a_long_function_is_found_and_its_comments_do_not_count() -> None:
