@@ -22,7 +22,7 @@ from app.segment_job import SegmentJob
 from app.settings import Settings
 from app.store import Store
 from dinov import coco
-from dinov.arguments import at_least
+from dinov.arguments import LOSS, add_allow_loss, at_least
 from dinov.ledger import locked
 from dinov.types import PromptType
 
@@ -58,6 +58,7 @@ def add_batch(
     add("--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file")
     add("--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows")
     add("--input-size", type=at_least(32), help="side in pixels to which images are resized")
+    add_allow_loss(parser)
     elsewhere = parser.add_argument_group("targets outside of the project")
     add = elsewhere.add_argument
     add(
@@ -110,10 +111,14 @@ def _segment_own(
         except KeyboardInterrupt:
             message = "Stopped. The same command goes on there."
             terminal.is_stopped = True
-    for problem in terminal.problems:
-        _tell(problem)
+    for line in (*terminal.problems, *terminal.losses):
+        _tell(line)
     sys.stdout.write(f"{message}\n")
-    return dinov.cli.STOPPED_BY_USER if terminal.is_stopped else int(bool(terminal.problems))
+    if terminal.is_stopped:
+        return dinov.cli.STOPPED_BY_USER
+    if terminal.problems:
+        return 1
+    return LOSS if terminal.losses and not chosen.allow_loss else 0
 
 
 class Terminal:
@@ -122,6 +127,7 @@ class Terminal:
     def __init__(self, total: int) -> None:
         self.found = 0
         self.problems: list[str] = []
+        self.losses: list[str] = []
         self.is_stopped = False
         self._bar = tqdm(total=total, desc="targets", unit="image", disable=None)
 
@@ -159,6 +165,10 @@ class Terminal:
         """Keep it for the end."""
         self.problems.append(problem)
 
+    def add_loss(self, loss: str) -> None:
+        """Keep it for the end."""
+        self.losses.append(loss)
+
 
 def _segment_elsewhere(
     chosen: argparse.Namespace, store: Store, files: ImageFiles, project: Project
@@ -187,13 +197,16 @@ def _segment_elsewhere(
             words += ["--score-threshold", *thresholds]
         if options.in_tiles and options.task is Task.GENERIC:
             words += ["--tile", "auto"]
-        if chosen.restart:
-            words.append("--restart")
+        words += [f"--{name}" for name in ("restart", "allow-loss") if _given(chosen, name)]
         for name in ("--input-size", *_SHARED):
-            value = getattr(chosen, name.removeprefix("--").replace("-", "_"))
+            value = _given(chosen, name)
             if value is not None:
                 words += [name, str(value)]
         return dinov.cli.main(words)
+
+
+def _given(chosen: argparse.Namespace, option: str) -> Any:
+    return getattr(chosen, option.strip("-").replace("-", "_"))
 
 
 def _thresholds(store: Store, project: Project, names: Mapping[int, str]) -> list[str]:

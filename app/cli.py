@@ -25,11 +25,9 @@ from app.settings import Settings, default_data_dir
 from app.store import Store
 from app.users_command import add_users
 from app.workspace import Workspace, open_data_folder
+from dinov.arguments import LOSS, add_allow_loss
 from dinov.download import find
 from dinov.errors import DinovError
-
-LOSS = 3
-"""Exit status of an export or import that left something out or changed it."""
 
 # Browsers keep event streams open; waiting longer for them would only delay the end.
 _GRACE_SECONDS = 2
@@ -335,7 +333,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="also write a COCO results file with the same ids, for evaluation tools",
     )
-    _add_allow_loss(command)
+    add_allow_loss(command)
     _add_data_dir(command)
 
 
@@ -369,7 +367,7 @@ def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         default="annotations",
         help="accepted instances (the default), or marks that show what to look for",
     )
-    _add_allow_loss(command)
+    add_allow_loss(command)
     _add_data_dir(command)
 
 
@@ -406,12 +404,6 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         type=_input_size,
         default=Settings.input_size,
         help="side in pixels to which images are resized; the checkpoint's own if not given",
-    )
-
-
-def _add_allow_loss(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--allow-loss", action="store_true", help="exit with 0 even if something was lost"
     )
 
 

@@ -101,6 +101,10 @@ class JobControl:
         self._problems.append(problem)
         self._store.update_job(self.job_id, problems=json.dumps(self._problems, ensure_ascii=False))
 
+    def add_loss(self, loss: str) -> None:
+        """Note something that was found and cannot be kept; a person reads it like a problem."""
+        self.add_problem(loss)
+
     def set_result(self, result: Mapping[str, Any]) -> None:
         """Keep what came of the job, as JSON can hold it, for whoever asked for it."""
         self._store.update_job(self.job_id, result=json.dumps(result, ensure_ascii=False))

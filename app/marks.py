@@ -43,6 +43,9 @@ class Progress(Protocol):
     def add_problem(self, problem: str) -> None:
         """Note something that went wrong with one item; the work goes on."""
 
+    def add_loss(self, loss: str) -> None:
+        """Note something that was found and cannot be kept."""
+
 
 References = Sequence[tuple[ProjectImage, Sequence[StoredPrompt]]]
 """Images with the prompts on them that are used."""

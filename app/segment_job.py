@@ -25,7 +25,7 @@ from app.store import Store
 from dinov.errors import CheckpointError, DeviceUnavailable
 from dinov.masks import rle_iou
 from dinov.options import SCORE_FLOOR
-from dinov.types import Instance
+from dinov.types import Instance, Segmentation
 
 if TYPE_CHECKING:
     from dinov.prompt_bank import PromptBank
@@ -173,7 +173,8 @@ class SegmentJob:
                 is_left = latest_key == key or (latest_id or 0) > question.run_id
                 if not is_left:
                     found = self._find(image, question, 1 + rejected)
-                    self._store(image_id, question.run_id, key, found)
+                    self._store(image_id, question.run_id, key, found.instances)
+                    self._tell_emptied(image, found.emptied, control)
             except (CheckpointError, DeviceUnavailable):
                 raise
             except Exception as error:  # noqa: BLE001 - one bad image must not cost the others
@@ -191,19 +192,28 @@ class SegmentJob:
         statuses = [instance.status for instance in self.store.instances(image_id)]
         return statuses.count(InstanceStatus.REJECTED)
 
-    def _find(
-        self, image: ProjectImage, question: _Question, max_candidates: int
-    ) -> list[Instance]:
+    def _find(self, image: ProjectImage, question: _Question, max_candidates: int) -> Segmentation:
         """What the task finds in an image; for refer the candidates of each object, best first."""
         path = self.files.path(image)
         if self.options.task is Task.GENERIC:
             in_tiles = self.options.in_tiles
-            found = self.model.segment(
+            return self.model.segment(
                 path, image.sha256, question.bank, question.floor, in_tiles=in_tiles
             )
-            return list(found.instances)
         referral = self.model.refer(path, image.sha256, question.bank, max_candidates)
-        return [instance for ranked in referral.candidates.values() for instance in ranked]
+        ranked = referral.candidates.values()
+        return Segmentation(referral.size_hw, tuple(one for group in ranked for one in group))
+
+    def _tell_emptied(
+        self, image: ProjectImage, emptied: Sequence[Instance], control: Progress
+    ) -> None:
+        """Say what is too small to have a mask, unless its score would hide it anyway."""
+        general = self.store.project(self.project_id).score_thresholds[self.options.task]
+        own = self.store.category_thresholds(self.project_id)
+        shown = [one for one in emptied if one.score >= own.get(one.category_id, general)]
+        if shown:
+            objects = _number(len(shown), "object")
+            control.add_loss(f"{image.file_name}: {objects} left out, smaller than a pixel.")
 
     def _store(
         self, image_id: int, run_id: int, run_key: str, instances: Sequence[Instance]

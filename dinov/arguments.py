@@ -1,9 +1,21 @@
-"""Types of command-line arguments."""
+"""Types of command-line arguments, and what several commands have in common."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+
+LOSS = 3
+"""Exit status of a command that left something out of what it wrote, or changed it."""
+
+
+def add_allow_loss(parser: argparse.ArgumentParser) -> None:
+    """Declare the option by which a loss is no failure."""
+    parser.add_argument(
+        "--allow-loss",
+        action="store_true",
+        help=f"exit with 0, not {LOSS}, if something was left out or changed",
+    )
 
 
 def share(text: str) -> float:

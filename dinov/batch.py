@@ -59,8 +59,8 @@ class BatchReport:
     """What became of a batch.
 
     ``output`` is None if no target could be segmented; then nothing is written. ``problems`` says
-    which targets could not be and why, ``notes`` what is named or numbered differently in the file,
-    and how many masks were empty and are left out.
+    which targets could not be and why, ``dropped`` what was found and is not in the file, ``notes``
+    what is named or numbered differently there.
     """
 
     output: Path | None
@@ -69,8 +69,14 @@ class BatchReport:
     empty_images: int
     annotations: int
     problems: tuple[str, ...]
+    dropped: tuple[str, ...]
     notes: tuple[str, ...]
     stopped: bool
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether all that was found is in the file, as it was found."""
+        return not self.dropped
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,7 @@ def _row_maker(
         if isinstance(found, str):
             return {"problem": found}
         shown = [row(instance) for instance in found.instances if rle_area(instance.rle)]
-        empty = len(found.instances) - len(shown)
+        empty = len(found.instances) - len(shown) + len(found.emptied)
         return {"size_hw": found.size_hw, "rows": shown, "empty_masks": empty}
 
     return entry
@@ -302,10 +308,11 @@ class _Tally:
     empty_masks: int = 0
 
     @property
-    def left_out(self) -> list[str]:
+    def dropped(self) -> tuple[str, ...]:
         """In words what was found and is not written."""
-        many = f"{self.empty_masks} found with an empty mask"
-        return [f"Left out: {many}."] if self.empty_masks else []
+        found = self.annotations + self.empty_masks
+        line = f"Not written: {self.empty_masks} of {found} instances, whose masks have no pixel."
+        return (line,) if self.empty_masks else ()
 
 
 def _merge(
@@ -340,7 +347,8 @@ def _merge(
         empty_images=tally.empty,
         annotations=tally.annotations,
         problems=tuple(tally.problems),
-        notes=(*tally.left_out, *_renumbered(categories), *export.renamed, *tally.renamed),
+        dropped=tally.dropped,
+        notes=(*_renumbered(categories), *export.renamed, *tally.renamed),
         stopped=stopped,
     )
 
@@ -353,7 +361,7 @@ def _image_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
             continue
         tally.images += 1
         tally.empty += not result["rows"]
-        tally.empty_masks += result.get("empty_masks", 0)
+        tally.empty_masks += result["empty_masks"]
         name = coco.distinct_file_name(
             tally.images, target.place.removeprefix(common), tally.taken, tally.renamed
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from dinov import __version__, coco
-from dinov.arguments import at_least
+from dinov.arguments import LOSS, add_allow_loss, at_least
 from dinov.batch import (
     DEFAULT_WORKERS,
     BatchOptions,
@@ -197,6 +197,7 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="begin anew; otherwise the same command goes on where an earlier one was ended",
     )
+    add_allow_loss(parser)
     _add_cluster_arguments(parser)
     _add_model_arguments(parser)
 
@@ -351,7 +352,7 @@ def _segment_batch(
             progress=show,
             cluster=cluster,
         )
-    return _tell_report(report)
+    return _tell_report(report, allow_loss=arguments.allow_loss)
 
 
 def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
@@ -377,17 +378,21 @@ def _read_prompts(arguments: argparse.Namespace) -> _Prompts:
     )
 
 
-def _tell_report(report: BatchReport) -> int:
+def _tell_report(report: BatchReport, *, allow_loss: bool) -> int:
     """Say what became of a batch, and return the exit status."""
     for line in (*report.problems, *_stop_lines(report)):
         _tell(f"dinov: {line}")
     if report.output is None:
         return STOPPED_BY_USER if report.stopped else _fail("No target could be segmented.")
-    for note in report.notes:
-        _tell(note)
+    for line in (*report.dropped, *report.notes):
+        _tell(line)
     nothing = f"; nothing found on {report.empty_images}" if report.empty_images else ""
     print(f"{report.annotations} instances on {report.images} targets{nothing}: {report.output}")
-    return STOPPED_BY_USER if report.stopped else int(bool(report.problems))
+    if report.stopped:
+        return STOPPED_BY_USER
+    if report.problems:
+        return 1
+    return 0 if report.is_lossless or allow_loss else LOSS
 
 
 def _stop_lines(report: BatchReport) -> list[str]:

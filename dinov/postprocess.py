@@ -88,14 +88,21 @@ def to_instances(
     )
     chosen = candidates[kept][: options.max_instances]
     masks = mask_logits[chosen].float().cpu().numpy()
-    instances = []
-    for logits, score, k in zip(
-        masks, scores[chosen].tolist(), column[chosen].tolist(), strict=True
-    ):
-        mask = upsample_mask(without_specks(logits, options.speck_share), transform)
-        if mask.any():
-            instances.append(instance_of(mask, category_ids[k], score))
-    return Segmentation(transform.original_hw, tuple(instances))
+    found = [
+        instance_of(
+            upsample_mask(without_specks(logits, options.speck_share), transform),
+            category_ids[k],
+            score,
+        )
+        for logits, score, k in zip(
+            masks, scores[chosen].tolist(), column[chosen].tolist(), strict=True
+        )
+    ]
+    return Segmentation(
+        transform.original_hw,
+        tuple(instance for instance in found if instance.area),
+        tuple(instance for instance in found if not instance.area),
+    )
 
 
 def without_specks(logits: NDArray[np.float32], share: float) -> NDArray[np.float32]:

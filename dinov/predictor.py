@@ -41,6 +41,7 @@ from dinov.tiles import segment_in_tiles
 from dinov.types import (
     Category,
     Image,
+    Instance,
     Prompt,
     PromptType,
     Reference,
@@ -277,10 +278,11 @@ class Predictor:
 
         found = segment(image) if tile is None else segment_in_tiles(image, segment, tile, options)
         lowest = dict(zip(bank.category_ids, thresholds, strict=True))
-        return replace(
-            found,
-            instances=tuple(i for i in found.instances if i.score >= lowest[i.category_id]),
-        )
+
+        def shown(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+            return tuple(i for i in instances if i.score >= lowest[i.category_id])
+
+        return replace(found, instances=shown(found.instances), emptied=shown(found.emptied))
 
     @torch.inference_mode()
     def compare(self, image: Image, concepts: Tensor) -> Comparison:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -110,16 +110,16 @@ def segment_in_tiles(
     tiles = tiles_of(size_hw, side)
     if len(tiles) == 1:
         return whole
-    found = [
-        (tile, _placed(instance, tile, size_hw))
-        for tile in tiles
-        for instance in segment(
-            np.ascontiguousarray(image[tile.top : tile.bottom, tile.left : tile.right])
-        ).instances
-    ]
+    found: list[tuple[Tile, Instance]] = []
+    emptied: list[Instance] = []
+    for tile in tiles:
+        part = image[tile.top : tile.bottom, tile.left : tile.right]
+        seen = segment(np.ascontiguousarray(part))
+        found += [(tile, _placed(instance, tile, size_hw)) for instance in seen.instances]
+        emptied += [_placed(instance, tile, size_hw) for instance in seen.emptied]
     fitting = side * OVERLAP_SHARE
     large = [i for i in whole.instances if max(_box_size(i)) > fitting]
-    return merge(size_hw, large, found, options)
+    return replace(merge(size_hw, large, found, options), emptied=tuple(emptied))
 
 
 def merge(

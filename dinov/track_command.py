@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dinov import coco
-from dinov.arguments import at_least, share
+from dinov.arguments import LOSS, add_allow_loss, at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
@@ -110,6 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="masks are proposed at N x N points (default: %(default)s)",
     )
     add("--input-size", type=int, metavar="N", help="side in pixels (default: the checkpoint's)")
+    add_allow_loss(parser)
     add("--device", default="auto", help=DEVICE_HELP)
     add("--compile", action="store_true", help=COMPILE_HELP)
 
@@ -154,6 +155,7 @@ def run(args: argparse.Namespace) -> int:
     )
     done: dict[int, TrackedFrame] = {}
     problems: list[str] = []
+    dropped: tuple[str, ...] = ()
     try:
         state = TrackerState()
         for after, frame in _track_all(frames, marks, tracker, problems):
@@ -166,10 +168,14 @@ def run(args: argparse.Namespace) -> int:
     finally:  # what is done is kept, also after Ctrl-C
         if done:
             tracked = list(done.values())
-            _write_tracks(args, frames.name, tracked, references.categories, category_of, predictor)
+            dropped = _write_tracks(
+                args, frames.name, tracked, references.categories, category_of, predictor
+            )
         for problem in problems:
             _log.error("dinov: %s", problem)
-    return int(bool(problems))
+    if problems:
+        return 1
+    return LOSS if dropped and not args.allow_loss else 0
 
 
 def _track_all(
@@ -246,7 +252,8 @@ def _write_tracks(
     categories: Sequence[Category],
     category_of: Mapping[int, int],
     predictor: Predictor,
-) -> None:
+) -> tuple[str, ...]:
+    """Write the COCO file; return in words what is not in it."""
     info: dict[str, coco.Scalar] = {
         "checkpoint": predictor.variant,
         "checkpoint_sha256": predictor.checkpoint_hash,
@@ -264,9 +271,10 @@ def _write_tracks(
         encoding=args.mask_encoding,
     )
     coco.write(export.document, args.output / "tracks.json")
-    for change in (*export.renamed, *export.dropped):
-        _log.info(change)
+    for line in (*(f"Not written: {line}" for line in export.dropped), *export.renamed):
+        _log.info(line)
     for number in category_of:
         seen = sum(number in {i.category_id for i in f.objects.instances} for f in done)
         _log.info("Object %d is on %d of %d frames.", number, seen, len(done))
     _log.info("Written: %s, %s", args.output / "tracks.json", args.output / "masks")
+    return export.dropped

@@ -86,13 +86,17 @@ class Instance:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """All instances found in one target, best score first. An empty one means: nothing found."""
+    """All instances found in one target, best score first. An empty one means: nothing found.
+
+    ``emptied`` were found, too, but are so small that no pixel of the target lies in their masks.
+    """
 
     size_hw: SizeHW
     instances: tuple[Instance, ...] = field(default=())
+    emptied: tuple[Instance, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        for instance in self.instances:
+        for instance in (*self.instances, *self.emptied):
             if tuple(instance.rle["size"]) != self.size_hw:
                 raise ValueError(
                     f"Expected masks of size {self.size_hw}, got one of {instance.rle['size']}."

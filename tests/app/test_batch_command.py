@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,9 +16,11 @@ from app.batch_command import references_document
 from app.model_session import ModelSession
 from app.project import RunOptions, Task
 from dinov import coco
+from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.ledger import locked
+from dinov.masks import instance_of
 from dinov.model.build import build_model
 from dinov.references import read_references
 from tests.app.conftest import TARGET, as_bytes, draw
@@ -74,6 +78,23 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_done(marked, d
     told = capsys.readouterr()
     assert "empty.png" in told.err
     assert told.out.startswith("Found 2 objects")
+
+
+def test_what_is_too_small_to_have_a_mask_is_a_loss(marked, predictor, data, monkeypatch, capsys):
+    find = predictor.segment
+
+    def segment(image, bank, **options):
+        nothing = np.zeros(image.shape[:2], np.bool_)
+        emptied = [instance_of(nothing, marked.red.id, score) for score in (0.8, 0.01)]
+        return replace(find(image, bank, **options), emptied=tuple(emptied))
+
+    monkeypatch.setattr(predictor, "segment", segment)
+    assert batch(data) == LOSS
+    told = capsys.readouterr()
+    assert "target.png: 1 object left out, smaller than a pixel." in told.err
+    assert told.out == "Found 2 objects in 2 images.\n"
+    marked.studio.add_prompt(marked.id, marked.reference.id, "red", "point", [15, 15])
+    assert batch(data, "--allow-loss") == 0
 
 
 def test_two_at_once_on_a_project_are_refused(marked, data, capsys):

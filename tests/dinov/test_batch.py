@@ -16,7 +16,7 @@ import pytest
 from dinov import coco, ledger
 from dinov.batch import BatchOptions, BatchReport, ledger_folder, run_batch
 from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
-from dinov.masks import encode_rle
+from dinov.masks import encode_rle, instance_of
 from dinov.types import Category, Image, Instance, Segmentation
 
 CATEGORIES = [Category(3, "dark"), Category(8, "light")]
@@ -244,11 +244,12 @@ def test_photos_behind_urls_keep_their_names(photos: Path) -> None:
 def test_empty_masks_are_left_out_and_counted(photos: Path, kind: Any) -> None:
     def segment(image: Image) -> Segmentation:
         size_hw = (image.shape[0], image.shape[1])
-        rle = encode_rle(np.zeros(size_hw, np.bool_))
-        return Segmentation(size_hw, (Instance(3, 0.5, rle, (0, 0, 0, 0), 0),))
+        empty = instance_of(np.zeros(size_hw, np.bool_), 3, 0.5)
+        block = instance_of(np.ones(size_hw, np.bool_), 3, 0.5)
+        return Segmentation(size_hw, (empty, block), (empty, empty))
 
     output = photos.parent / "out.json"
     report = run_batch([photos], segment, CATEGORIES, output, options=BatchOptions(kind))
-    assert report.annotations == 0
-    assert report.empty_images == 6
-    assert report.notes[0] == "Left out: 6 found with an empty mask."
+    assert (report.annotations, report.empty_images) == (6, 0)
+    assert report.dropped == ("Not written: 18 of 24 instances, whose masks have no pixel.",)
+    assert not report.is_lossless

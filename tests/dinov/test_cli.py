@@ -19,12 +19,15 @@ import torch
 from pycocotools.coco import COCO
 
 from dinov import batch, cli
+from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
+from dinov.masks import instance_of
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
+from dinov.types import Image, Segmentation
 
 Segment = Callable[..., int]
 
@@ -131,6 +134,24 @@ def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
     assert segment("--score-threshold", 0, "--mask-encoding", "rle") == 0
     document = json.loads((photos / "out.json").read_text())
     assert {type(row["segmentation"]) for row in document["annotations"]} == {dict}
+
+
+def test_what_is_found_and_cannot_be_written_is_said_by_the_exit_status(
+    segment: Segment,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def emptied(_: object, image: Image, *__: object, **___: object) -> Segmentation:
+        size_hw = (image.shape[0], image.shape[1])
+        return Segmentation(size_hw, (), (instance_of(np.zeros(size_hw, np.bool_), 3, 0.9),))
+
+    monkeypatch.setattr(Predictor, "segment", emptied)
+    assert segment() == LOSS
+    assert "Not written: 3 of 3 instances" in capsys.readouterr().err
+    assert segment("--allow-loss") == 0
+    (photos / "t/1.jpg").write_bytes(b"no picture")
+    assert segment("--allow-loss") == 1
 
 
 @pytest.fixture

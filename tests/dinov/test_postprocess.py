@@ -72,6 +72,15 @@ def test_specks_and_pinholes_go_but_real_parts_and_holes_stay() -> None:
     assert (tidy != (logits > 0)).sum() == 19
 
 
+def test_what_has_no_pixel_at_the_original_size_is_told_apart() -> None:
+    transform = ImageTransform.fit((12, 16), 128)  # one pixel for 2 x 2 logits
+    masks = torch.stack([blob((10, 14), 6.3), blob((0, 0), 0.5)])
+    probabilities = torch.tensor([[0.9], [0.8]])
+    found = to_instances(probabilities, masks, [7], transform, score_thresholds=[0.0])
+    assert [instance.area > 0 for instance in found.instances] == [True]
+    assert [(instance.category_id, instance.area) for instance in found.emptied] == [(7, 0)]
+
+
 def test_a_mask_of_one_pixel_is_no_speck_and_a_notch_at_the_border_is_no_hole() -> None:
     one = np.full((8, 8), -1.0, np.float32)
     one[3, 3] = 1

@@ -171,6 +171,16 @@ def test_nothing_found_is_an_answer() -> None:
     assert found == Segmentation((300, 400))
 
 
+def test_what_is_emptied_in_a_tile_is_passed_on() -> None:
+    def segment(part: Image) -> Segmentation:
+        nothing = np.zeros(part.shape[:2], np.bool_)
+        return Segmentation(nothing.shape, (), (instance_of(nothing, 1, 0.4),))
+
+    found = segment_in_tiles(scene((100, 150)), segment, 100, OPTIONS)
+    assert found.instances == ()
+    assert [instance.rle["size"] for instance in found.emptied] == [[100, 150]] * 2
+
+
 def test_at_most_so_many() -> None:
     boxes = [(x, 20, x + 8, 28) for x in range(3, 390, 21)]
     options = InstanceOptions(max_instances=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import torch
 from pycocotools.coco import COCO
 
 from dinov import cli, track_command
+from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
+from dinov.coco import CocoExport
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
 from dinov.refer import ReferOptions
+from dinov.track_files import video_document
 
 HEIGHT, WIDTH = 48, 64
 COUNT = 5
@@ -100,6 +104,19 @@ def track(tmp_path: Path, checkpoint: Path) -> Track:
 def read_masks(tmp_path: Path) -> dict[str, np.ndarray[Any, Any]]:
     folder = tmp_path / "out/masks"
     return {p.name: np.asarray(PIL.Image.open(p)) for p in sorted(folder.iterdir())}
+
+
+def test_what_is_not_in_the_file_is_said_by_the_exit_status(
+    track: Track, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lossy(*args: Any, **options: Any) -> CocoExport:
+        return replace(video_document(*args, **options), dropped=("its mask is empty",))
+
+    monkeypatch.setattr(track_command, "video_document", lossy)
+    with caplog.at_level("INFO"):
+        assert track("--frames", folder, marks=[BOX]) == LOSS
+    assert "Not written: its mask is empty" in caplog.text
+    assert track("--frames", folder, marks=[BOX], extra=("--allow-loss",)) == 0
 
 
 def test_a_video_file_becomes_masks_and_coco(track: Track, video: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from app.formats import FORMATS, recognise
 from app.importing import import_files
 from app.project import ImportReport, InvalidInput
 from app.segmentation import Studio
-from dinov.masks import decode_rle, encode_rle, rle_area, rle_box_xyxy
+from dinov.masks import decode_rle, encode_rle, instance_of, rle_area, rle_box_xyxy
 from dinov.types import Instance
-from tests.app.conftest import decide
+from tests.app.conftest import as_bytes, decide, draw
 from tests.app.formats.conftest import CATEGORIES, Difficult, blocks
 
 WITHOUT_SCORES = {"coco-panoptic", "yolo", "voc", "png-masks"}
@@ -196,6 +196,24 @@ def test_a_project_without_anything_can_be_written(
     report = studio.export(project_id, tmp_path / "out", format_name=name, with_images=True)
     assert report.is_lossless
     assert report.lines == ("0 of 0 annotations written.",)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_mask_without_a_pixel_is_not_written_and_said(
+    studio: Studio, tmp_path: Path, name: str
+) -> None:
+    project_id = studio.create_project("Empty mask").id
+    (image,) = studio.add_images(project_id, [("a.png", as_bytes(draw((20, 30))))]).added
+    category = studio.add_category(project_id, "red")
+    masks = [blocks((20, 30), (1, 1, 5, 5)), blocks((20, 30))]
+    instances = [instance_of(mask, category.id, 0.9) for mask in masks]
+    studio.editing.add_annotations(project_id, "test", {image.id: instances})
+    report = studio.export(project_id, tmp_path / "out", format_name=name, with_images=True)
+    assert report.lines[:2] == (
+        "1 of 2 annotations written.",
+        "Not written: Annotation 2 on a.png: its mask is empty.",
+    )
+    assert not report.is_lossless
 
 
 def test_destinations_that_would_overwrite_are_refused(
