@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.banks import Banks
 from app.batch_command import add_batch, batch
+from app.data_folder import open_data_folder
 from app.exporting import export_project
 from app.formats import FORMATS
 from app.image_files import ImageFiles
@@ -24,7 +25,7 @@ from app.project import AppError, NotFound, Project, ServerError
 from app.settings import Settings, default_data_dir
 from app.store import Store
 from app.users_command import add_users
-from app.workspace import Workspace, open_data_folder
+from app.workspace import Workspace
 from dinov.arguments import LOSS, add_allow_loss
 from dinov.download import find
 from dinov.errors import DinovError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from app.access import acting_user
 from app.accounts import Accounts
 from app.banks import Banks
+from app.data_folder import lock_data_folder, open_data_folder
 from app.door import guarded
 from app.example import fill_example
 from app.exporting import export_project
@@ -47,7 +49,7 @@ from app.statistics import Statistics
 from app.store import Store
 from app.transfers import Transfers
 from app.videos import Videos
-from app.workspace import Workspace, open_data_folder
+from app.workspace import Workspace
 
 _EXAMPLE_NAME = "Example"
 
@@ -63,6 +65,7 @@ class Studio(Workspace):
     ) -> None:
         super().__init__(store, files)
         self._model = model
+        self._closing = contextlib.ExitStack()
         self.jobs = jobs
         self.review = Review(store)
         self.statistics = Statistics(store)
@@ -86,10 +89,13 @@ class Studio(Workspace):
                 settings by default.
 
         Raises:
-            ServerError: if the folder cannot be used.
+            ServerError: if the folder cannot be used, or another server uses it.
         """
-        store, files = open_data_folder(settings.data_dir)
-        studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+        with lock_data_folder(settings.data_dir) as closing:
+            store, files = open_data_folder(settings.data_dir)
+            closing.callback(store.close)
+            studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+            studio._closing = closing.pop_all()
         studio.library.empty_trash(older_than_days=KEPT_DAYS)
         studio.jobs.start()
         return studio
@@ -103,12 +109,12 @@ class Studio(Workspace):
         return guarded(self, self._store)
 
     def close(self) -> None:
-        """Stop the jobs at work after their current image, and close the database.
+        """Stop the jobs at work after their current image, and let go of the data folder.
 
         What is not done goes on when the data folder is opened again.
         """
         self.jobs.close()
-        self._store.close()
+        self._closing.close()
 
     def warm_up(self) -> None:
         """Begin to load the model in the background, so that the first segmentation is quick."""

@@ -19,7 +19,6 @@ from app.project import (
     InvalidInput,
     Project,
     ProjectImage,
-    ServerError,
     StaleRevision,
     StoredInstance,
     StoredPrompt,
@@ -29,22 +28,6 @@ from app.store import Store
 from dinov.errors import InvalidImage
 from dinov.masks import rasterise
 from dinov.types import Category, Prompt, PromptType, Rle
-
-
-def open_data_folder(data_dir: Path) -> tuple[Store, ImageFiles]:
-    """Open the data folder, or begin a new one.
-
-    Raises:
-        ServerError: if the folder cannot be used.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        return Store(data_dir / "studio.sqlite3"), ImageFiles(data_dir / "projects")
-    except OSError as error:
-        raise ServerError(
-            f"The data folder {data_dir} cannot be used ({error.strerror}). "
-            "Choose another with --data-dir."
-        ) from error
 
 
 class Workspace:

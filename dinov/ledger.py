@@ -11,24 +11,21 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from dinov import __version__, coco
 from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
+from dinov.locks import LOCK, OWNER, kept_alone
 from dinov.targets import Target
 
 SHARD_SIZE = 1000
 """So many targets share a file."""
 
 _FORMAT = "dinov-batch-1"
-_LOCK, _OWNER = "lock", "owner.txt"
 
 
 class Ledger:
@@ -198,24 +195,20 @@ def locked(folder: Path) -> Iterator[None]:
         LedgerInUse: if another program keeps it; the message says which.
         OSError: if the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    owner = folder / _OWNER
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        named = owner.read_text(encoding="utf-8") if owner.is_file() else "another program"
-        raise LedgerInUse(
-            f"The batch in {folder} is being worked on by {named}. Wait for it, stop it, or name "
+
+    def refusal(owner: str) -> LedgerInUse:
+        return LedgerInUse(
+            f"The batch in {folder} is being worked on by {owner}. Wait for it, stop it, or name "
             "another output."
-        ) from error
-    try:
-        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
-        yield
-    finally:
-        lock.release()
-        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {_LOCK, _OWNER}:
-            shutil.rmtree(folder)
+        )
+
+    with kept_alone(folder, refusal):
+        try:
+            yield
+        finally:
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, OWNER}:
+                # Where a file in use cannot be removed the empty folder stays, which does no harm.
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _common(folder: str, other: str) -> str:

@@ -18,7 +18,7 @@ LAYERS = (
     ("app.example", "app.segment_job", "app.transfers"),
     ("app.exporting", "app.importing", "app.marks"),
     ("app.jobs", "app.model_session", "app.review", "app.sharing", "app.workspace"),
-    ("app.accounts", "app.door", "app.editing", "app.formats"),
+    ("app.accounts", "app.data_folder", "app.door", "app.editing", "app.formats"),
     ("app.history", "app.results"),
     ("app.store",),
     ("app.example_pictures", "app.image_files", "app.names", "app.passwords", "app.rows"),
@@ -42,7 +42,7 @@ LAYERS = (
     ("dinov.urls",),
     ("dinov.images", "dinov.masks"),
     ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
-    ("dinov.arguments", "dinov.files", "dinov.options", "dinov.upstream"),
+    ("dinov.arguments", "dinov.files", "dinov.locks", "dinov.options", "dinov.upstream"),
     ("dinov.types", "dinov.errors"),
     ("app", "dinov"),  # the packages themselves hold a docstring and the version
 )

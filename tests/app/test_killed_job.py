@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.project import JobState
+from app.project import JobState, ServerError
 from app.segmentation import Studio
 from app.settings import Settings
 from tests.app.conftest import RED, ColorPredictor, as_bytes, draw
@@ -35,6 +35,8 @@ def run_and_kill(data_dir: Path, log: Path, *, after: int) -> None:
             assert process.poll() is None, "it ended by itself"
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        with pytest.raises(ServerError, match=f"process {process.pid}.*--data-dir"):
+            Studio.open(Settings(data_dir=data_dir))
     finally:
         process.kill()
         process.wait()
