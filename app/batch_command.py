@@ -28,6 +28,9 @@ from dinov.types import PromptType
 
 # Options of `python -m dinov segment` that mean the same here, with what they are read as.
 _SHARED: dict[str, Callable[[str], Any]] = {
+    "--format": str,
+    "--mask-encoding": str,
+    "--results": str,
     "--workers": at_least(1),
     "--cluster": str,
     "--cluster-workers": at_least(1),

@@ -26,6 +26,7 @@ from app.project import (
 )
 from app.store import Store
 from dinov.coco import CocoAnnotation, CocoImage, Encoding, Scalar
+from dinov.coco_presets import Preset
 
 # Names of files that say the same: nothing is gained by writing another.
 _JPEG = frozenset({".jpg", ".jpeg", ".jfif", ".mpo"})
@@ -198,7 +199,7 @@ def _chosen(format_name: str, encoding: Encoding) -> Format:
             f"The format {format_name} has its own way to write masks. The mask encoding can be "
             "chosen with the format coco."
         )
-    return replace(format_, write=partial(coco.write, preset=coco.Preset(encoding=encoding)))
+    return replace(format_, write=partial(coco.write, preset=Preset(encoding=encoding)))
 
 
 def _as_stored(dataset: Dataset, images: list[ProjectImage]) -> tuple[Dataset, list[str]]:

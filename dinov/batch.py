@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from dinov import coco, urls
 from dinov.coco import CocoAnnotation, Encoding, Scalar
+from dinov.coco_presets import PRESETS, Preset
 from dinov.errors import DinovError, InvalidImage
 from dinov.images import read_rgb
 from dinov.ledger import Ledger, locked
@@ -42,14 +43,16 @@ class BatchOptions:
 
     Attributes:
         output_type: COCO instances; or flat PNGs beside the file (``panoptic.write_maps``).
-        encoding: of the masks of instances.
+        preset: of instances, what their reader needs, and how masks are encoded.
+        results: where to write the instances as a COCO results file, too, with the same ids.
         category_of: if the instances carry the numbers of objects instead of categories, the
             category of each; the number becomes the attribute ``track_id``.
         workers: threads that decode pictures and encode masks.
     """
 
     output_type: OutputType = "instances"
-    encoding: Encoding = "auto"
+    preset: Preset = PRESETS["coco"]
+    results: Path | None = None
     category_of: Mapping[int, int] | None = None
     workers: int = DEFAULT_WORKERS
 
@@ -59,8 +62,9 @@ class BatchReport:
     """What became of a batch.
 
     ``output`` is None if no target could be segmented; then nothing is written. ``problems`` says
-    which targets could not be and why, ``dropped`` what was found and is not in the file, ``notes``
-    what is named or numbered differently there.
+    which targets could not be and why, ``dropped`` what was found and is not in the file,
+    ``changed`` what will not be read as it was found, ``notes`` what is named or numbered
+    differently there.
     """
 
     output: Path | None
@@ -70,13 +74,14 @@ class BatchReport:
     annotations: int
     problems: tuple[str, ...]
     dropped: tuple[str, ...]
+    changed: tuple[str, ...]
     notes: tuple[str, ...]
     stopped: bool
 
     @property
     def is_lossless(self) -> bool:
         """Whether all that was found is in the file, as it was found."""
-        return not self.dropped
+        return not self.dropped and not self.changed
 
 
 @dataclass(frozen=True)
@@ -167,12 +172,15 @@ def run_batch(
         InvalidLedger: if what it left is damaged.
         OSError: if the output cannot be written.
     """
-    require_writable(output)
+    for path in (output, options.results):
+        if path is not None:
+            require_writable(path)
     check_targets(targets)
     everything = {
         "targets": [absolute(target) for target in targets],
         "output_type": options.output_type,
-        "mask_encoding": options.encoding,
+        "preset": str(options.preset),
+        "results": options.results is not None,
         "categories": [(category.id, category.name) for category in categories],
         **(info or {}),
         **(made_with or {}),
@@ -208,25 +216,31 @@ def _row_maker(
 ) -> Callable[[Segmentation | str], Entry]:
     """Make the function that turns what was found, or the problem, into an entry of the ledger."""
     numbers = {category.id: number for number, category in enumerate(categories, start=1)}
-    encoding: Encoding = options.encoding if options.output_type == "instances" else "rle"
+    encoding: Encoding = options.preset.encoding if options.output_type == "instances" else "rle"
 
-    def row(instance: Instance) -> dict[str, Any]:
+    def numbered(instance: Instance) -> CocoAnnotation:
         category_id, attributes = instance.category_id, {}
         if options.category_of is not None:
             category_id = options.category_of[instance.category_id]
             attributes = {"track_id": instance.category_id}
         # Image and annotation are numbered when all is merged.
-        annotation = CocoAnnotation(
-            0, 0, category_id, instance.rle, score=instance.score, attributes=attributes
+        return CocoAnnotation(
+            0, 0, numbers[category_id], instance.rle, instance.score, attributes=attributes
         )
-        return coco.annotation_row(annotation, numbers[category_id], encoding)
 
     def entry(found: Segmentation | str) -> Entry:
         if isinstance(found, str):
             return {"problem": found}
-        shown = [row(instance) for instance in found.instances if rle_area(instance.rle)]
+        shown = [numbered(instance) for instance in found.instances if rle_area(instance.rle)]
         empty = len(found.instances) - len(shown) + len(found.emptied)
-        return {"size_hw": found.size_hw, "rows": shown, "empty_masks": empty}
+        made: Entry = {
+            "size_hw": found.size_hw,
+            "rows": [coco.annotation_row(one, one.category_id, encoding) for one in shown],
+            "empty_masks": empty,
+        }
+        if options.results is not None:
+            made["results"] = [coco.result_row(one, one.category_id) for one in shown]
+        return made
 
     return entry
 
@@ -306,6 +320,8 @@ class _Tally:
     empty: int = 0
     annotations: int = 0
     empty_masks: int = 0
+    split: int = 0
+    hidden: int = 0
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -313,6 +329,18 @@ class _Tally:
         found = self.annotations + self.empty_masks
         line = f"Not written: {self.empty_masks} of {found} instances, whose masks have no pixel."
         return (line,) if self.empty_masks else ()
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """In words what is not read as it was found."""
+        line = f"Changed: {self.split} instances have several parts, and each becomes a region."
+        return (line,) if self.split else ()
+
+    @property
+    def covered(self) -> tuple[str, ...]:
+        """In words what flat maps do not show."""
+        line = f"{self.hidden} instances are not shown: better ones cover them."
+        return (line,) if self.hidden else ()
 
 
 def _merge(
@@ -332,9 +360,12 @@ def _merge(
         tally.problems = [result["problem"] for _, result in ledger.results()]
         written = None
     elif options.output_type == "instances":
-        written = coco.write_streamed(
-            export.document, images, _annotation_rows(ledger, tally), output
-        )
+        rows = _annotation_rows(ledger, options.preset, tally)
+        written = coco.write_streamed(export.document, images, rows, output)
+        names = [row["name"] for row in export.document["categories"]]
+        options.preset.write_extras(output.parent, names)
+        if options.results is not None:
+            coco.write_results(_result_rows(ledger), options.results)
     else:
         document = {**export.document, "images": list(images)}
         stuff = {number for number, c in enumerate(categories, start=1) if not c.is_thing}
@@ -348,7 +379,8 @@ def _merge(
         annotations=tally.annotations,
         problems=tuple(tally.problems),
         dropped=tally.dropped,
-        notes=(*_renumbered(categories), *export.renamed, *tally.renamed),
+        changed=tally.changed,
+        notes=(*tally.covered, *_renumbered(categories), *export.renamed, *tally.renamed),
         stopped=stopped,
     )
 
@@ -369,22 +401,34 @@ def _image_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
         yield {"id": tally.images, "file_name": name, "width": width, "height": height}
 
 
-def _annotation_rows(ledger: Ledger, tally: _Tally) -> Iterator[dict[str, Any]]:
-    done = (result for _, result in ledger.results() if "problem" not in result)
-    for image_id, result in enumerate(done, start=1):
-        for row in result["rows"]:
+def _done(ledger: Ledger) -> Iterator[tuple[int, Entry]]:
+    """The entries of the images in the file, with the ids that these have there."""
+    return enumerate((entry for _, entry in ledger.results() if "problem" not in entry), start=1)
+
+
+def _annotation_rows(ledger: Ledger, preset: Preset, tally: _Tally) -> Iterator[dict[str, Any]]:
+    for image_id, entry in _done(ledger):
+        for row in entry["rows"]:
             tally.annotations += 1
-            yield row | {"id": tally.annotations, "image_id": image_id}
+            tally.split += preset.splits(row)
+            yield preset.fitted(row) | {"id": tally.annotations, "image_id": image_id}
+
+
+def _result_rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    for image_id, entry in _done(ledger):
+        for row in entry["results"]:
+            yield row | {"image_id": image_id}
 
 
 def _maps(ledger: Ledger, stuff: Collection[int], tally: _Tally) -> Iterator[FlatMap]:
-    for _, result in ledger.results():
-        if "problem" not in result:
-            height, width = result["size_hw"]
-            instances = tuple(_instance(row) for row in result["rows"])
-            tally.annotations += len(instances)
-            own = {instance.category_id: instance.category_id for instance in instances}
-            yield lay_flat(Segmentation((height, width), instances), own, stuff)
+    for _, entry in _done(ledger):
+        height, width = entry["size_hw"]
+        instances = tuple(_instance(row) for row in entry["rows"])
+        own = {instance.category_id: instance.category_id for instance in instances}
+        flat = lay_flat(Segmentation((height, width), instances), own, stuff)
+        tally.hidden += flat.hidden
+        tally.annotations += len(instances) - flat.hidden
+        yield flat
 
 
 def _instance(row: Mapping[str, Any]) -> Instance:

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,13 @@ from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
 from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
 from dinov.references import read_references
-from dinov.segment_arguments import ScoreThresholds, add_found_arguments, instance_options
+from dinov.segment_arguments import (
+    ScoreThresholds,
+    add_found_arguments,
+    add_output_arguments,
+    instance_options,
+    output_options,
+)
 from dinov.targets import check_targets
 from dinov.types import Category, Image, Segmentation
 
@@ -165,26 +171,7 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is to be segmented: images, folders, patterns, lists (.txt, one path a line) or "
         "archives (.zip, .tar, .tar.gz, ...); also URLs that fsspec knows (s3://, gs://, ...)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="OUT.json",
-        help="the result, COCO instances JSON",
-    )
-    parser.add_argument(
-        "--output-type",
-        choices=["instances", "semantic", "panoptic"],
-        default="instances",
-        help="instances; or flat PNGs in a folder called like OUT, the better instance on top: "
-        "category ids (semantic), or COCO panoptic (default: instances)",
-    )
-    parser.add_argument(
-        "--mask-encoding",
-        choices=["auto", "polygon", "rle"],
-        default="auto",
-        help="auto: polygons, and RLE for masks with holes (default: auto)",
-    )
+    add_output_arguments(parser)
     parser.add_argument(
         "--workers",
         type=at_least(1),
@@ -259,6 +246,7 @@ class _Prompts:
 
 def _run_segment(arguments: argparse.Namespace) -> int:
     # Whatever can be wrong with the input is told before the model is loaded.
+    options = output_options(arguments)
     require_writable(arguments.output)
     check_targets(arguments.targets)
     prompts = _read_prompts(arguments)
@@ -283,12 +271,12 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     by_id = thresholds.by_id(prompts.categories)
     category_of = prompts.category_of or {i: i for i in bank.category_ids}
     lowest = {i: by_id.get(category_of[i], general) for i in bank.category_ids}
-    options = instance_options(arguments)
+    what_counts = instance_options(arguments)
     finding = Finding(
         arguments.task,
         lowest,
         arguments.likeness_threshold,
-        options,
+        what_counts,
         arguments.max_examples,
         arguments.seed,
         arguments.tile,
@@ -304,12 +292,13 @@ def _run_segment(arguments: argparse.Namespace) -> int:
     if by_id:
         info["score_threshold_by_category"] = str(thresholds)
     if arguments.task == "generic":
-        info |= asdict(options)
+        info |= asdict(what_counts)
         info |= {name: getattr(arguments, name) for name in ("max_examples", "seed", "tile")}
     else:
         given = arguments.likeness_threshold
         info["likeness_threshold"] = predictor.likeness_threshold if given is None else given
-    return _segment_batch(arguments, prompts, segment, info, cluster)
+    options = replace(options, category_of=prompts.category_of)
+    return _segment_batch(arguments, options, prompts, segment, info, cluster)
 
 
 def _cluster(arguments: argparse.Namespace) -> Cluster | None:
@@ -324,6 +313,7 @@ def _cluster(arguments: argparse.Namespace) -> Cluster | None:
 
 def _segment_batch(
     arguments: argparse.Namespace,
+    options: BatchOptions,
     prompts: _Prompts,
     segment: Callable[[Image], Segmentation],
     info: dict[str, coco.Scalar],
@@ -340,12 +330,7 @@ def _segment_batch(
             segment,
             sorted(prompts.categories, key=lambda category: category.id),
             arguments.output,
-            options=BatchOptions(
-                arguments.output_type,
-                arguments.mask_encoding,
-                prompts.category_of,
-                arguments.workers,
-            ),
+            options=options,
             made_with={"prompts": prompts.digest, "precision": arguments.precision},
             info=info,
             restart=arguments.restart,
@@ -384,7 +369,7 @@ def _tell_report(report: BatchReport, *, allow_loss: bool) -> int:
         _tell(f"dinov: {line}")
     if report.output is None:
         return STOPPED_BY_USER if report.stopped else _fail("No target could be segmented.")
-    for line in (*report.dropped, *report.notes):
+    for line in (*report.dropped, *report.changed, *report.notes):
         _tell(line)
     nothing = f"; nothing found on {report.empty_images}" if report.empty_images else ""
     print(f"{report.annotations} instances on {report.images} targets{nothing}: {report.output}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -164,7 +164,7 @@ def number_results(
     ]
 
 
-def write(document: Mapping[str, Any] | Sequence[Any], path: Path) -> Path:
+def write(document: Mapping[str, Any], path: Path) -> Path:
     """Write the document as UTF-8 JSON; the path holds either the old file or the whole new one.
 
     Raises:
@@ -194,39 +194,16 @@ def write_streamed(
     with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         for number, (key, value) in enumerate(document.items()):
             file.write(f"{',' if number else '{'}{_json(key)}:")
-            if key in streams:
-                file.write("[")
-                file.writelines(
-                    f"{',' if row_number else ''}{_json(row)}"
-                    for row_number, row in enumerate(streams[key])
-                )
-                file.write("]")
-            else:
-                file.write(_json(value))
+            file.writelines(_json_list(streams[key]) if key in streams else [_json(value)])
         file.write("}")
     return path
 
 
-def results_of(export: CocoExport, annotations: Sequence[CocoAnnotation]) -> list[dict[str, Any]]:
-    """Return a document's annotations as COCO results, which evaluation tools compare with truth.
-
-    Without ``bbox``, because pycocotools would take the area from it. Masks are RLE, and an
-    annotation without a score counts as certain.
-
-    Args:
-        export: made by ``build`` from the same annotations; what it left out is left out here.
-        annotations: those given to ``build``.
-    """
-    rles = {annotation.id: annotation.rle for annotation in annotations}
-    return [
-        {
-            "image_id": row["image_id"],
-            "category_id": row["category_id"],
-            "segmentation": segmentation_of(rles[row["id"]], "rle"),
-            "score": row.get("score", 1.0),
-        }
-        for row in export.document["annotations"]
-    ]
+def write_results(results: Iterable[Mapping[str, Any]], path: Path) -> Path:
+    """Write a results file (rows as ``result_row`` makes them), holding one row at a time."""
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(_json_list(results))
+    return path
 
 
 def segmentation_of(rle: Rle, encoding: Encoding = "auto") -> list[list[float]] | dict[str, Any]:
@@ -346,6 +323,28 @@ def annotation_row(
     if attributes:
         row["attributes"] = attributes
     return row
+
+
+def result_row(annotation: CocoAnnotation, category_id: int) -> dict[str, Any]:
+    """One instance as it stands in a results file, which evaluation tools compare with truth.
+
+    Without ``bbox``, because pycocotools would take the area from it. The mask is RLE, and an
+    annotation without a score counts as certain.
+    """
+    score = 1.0 if annotation.score is None else round(float(annotation.score), 6)
+    return {
+        "image_id": annotation.image_id,
+        "category_id": category_id,
+        "segmentation": segmentation_of(annotation.rle, "rle"),
+        "score": score,
+    }
+
+
+def _json_list(rows: Iterable[Any]) -> Iterator[str]:
+    yield "["
+    for number, row in enumerate(rows):
+        yield f"{',' if number else ''}{_json(row)}"
+    yield "]"
 
 
 def _json(value: Any) -> str:

@@ -9,6 +9,7 @@ DinovError
 ├── InvalidLedger         what an unfinished batch left behind cannot be used
 ├── LedgerInUse           another program is at work on the same batch
 ├── ClusterError          a cluster of machines cannot be used, or gave up
+├── InvalidOptions        options that do not fit together
 ├── InvalidDataset        training or evaluation data that cannot be used
 ├── DeviceUnavailable     the requested device does not exist here
 ├── FingerprintMismatch   a stored value made with another checkpoint, size or option
@@ -54,6 +55,10 @@ class LedgerInUse(DinovError):
 
 class ClusterError(DinovError):
     """A cluster of machines cannot be reached or used, or gave up."""
+
+
+class InvalidOptions(DinovError):
+    """Options of a command do not fit together."""
 
 
 class InvalidDataset(DinovError):

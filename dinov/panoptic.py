@@ -38,10 +38,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class FlatMap:
-    """[H, W] int32 with the segments' numbers from 1 on, 0 where nothing was found."""
+    """[H, W] int32 with the segments' numbers from 1 on, 0 where nothing was found.
+
+    ``hidden`` counts the instances that are in no segment, because better ones cover them.
+    """
 
     numbers: NDArray[np.int32]
     segments: tuple[Segment, ...]
+    hidden: int = 0
 
     def categories(self) -> NDArray[np.int32]:
         """[H, W] with the segments' categories instead of their numbers."""
@@ -64,11 +68,13 @@ def lay_flat(
     numbers = np.zeros(found.size_hw, np.int32)
     category_by_number: list[int] = []
     number_of_stuff: dict[int, int] = {}
+    hidden = 0
     for instance in found.instances:
         visible = decode_rle(instance.rle) & (numbers == 0)
         category = category_of[instance.category_id]
         least = 1 if category in stuff else _VISIBLE_SHARE * instance.area
         if np.count_nonzero(visible) < least:
+            hidden += 1
             continue
         number = number_of_stuff.get(category) if category in stuff else None
         if number is None:
@@ -84,6 +90,7 @@ def lay_flat(
             Segment(number, category, int(areas[number]))
             for number, category in enumerate(category_by_number, start=1)
         ),
+        hidden,
     )
 
 

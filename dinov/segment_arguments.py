@@ -1,14 +1,17 @@
-"""The options of ``python -m dinov segment`` that say what counts as found. Needs no torch."""
+"""The options of ``python -m dinov segment``: what counts as found, what is written. No torch."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from dinov.arguments import at_least, share
-from dinov.errors import InvalidReferences
+from dinov.batch import BatchOptions
+from dinov.coco_presets import PRESETS
+from dinov.errors import InvalidOptions, InvalidReferences
 from dinov.options import DEFAULT_INSTANCE_OPTIONS, MAX_EXAMPLES, MIN_TILE, InstanceOptions
 from dinov.types import Category
 
@@ -47,6 +50,43 @@ class ScoreThresholds:
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value:g}" for name, value in self.by_name.items())
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where and how the result is written."""
+    add = parser.add_argument
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.json",
+        help="the result, COCO instances JSON",
+    )
+    add(
+        "--output-type",
+        choices=["instances", "semantic", "panoptic"],
+        default="instances",
+        help="instances; or flat PNGs in a folder called like OUT, the better instance on top: "
+        "category ids (semantic), or COCO panoptic (default: instances)",
+    )
+    add(
+        "--mask-encoding",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+    add(
+        "--format",
+        choices=PRESETS,
+        default="coco",
+        help="COCO as this reader takes it (default: coco, which most do)",
+    )
+    add(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="also write a COCO results file with the same ids, for evaluation tools",
+    )
 
 
 def add_found_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +158,28 @@ def instance_options(arguments: argparse.Namespace) -> InstanceOptions:
         speck_share=arguments.speck_share,
         max_instances=arguments.max_instances,
     )
+
+
+def output_options(arguments: argparse.Namespace) -> BatchOptions:
+    """How the result is to be written.
+
+    Raises:
+        InvalidOptions: if that cannot be.
+    """
+    preset = PRESETS[arguments.format]
+    if arguments.mask_encoding != "auto":
+        if arguments.format != "coco":
+            raise InvalidOptions(
+                f"The format {arguments.format} has its own way to write masks. Leave out "
+                "--mask-encoding, or choose the format coco."
+            )
+        preset = replace(preset, encoding=arguments.mask_encoding)
+    if arguments.output_type != "instances" and (arguments.results or arguments.format != "coco"):
+        raise InvalidOptions(
+            f"--format and --results are for instances. Leave them out with --output-type "
+            f"{arguments.output_type}."
+        )
+    return BatchOptions(arguments.output_type, preset, arguments.results, workers=arguments.workers)
 
 
 def _tile(text: str) -> int | Literal["auto"]:

@@ -11,6 +11,7 @@ from app.formats import coco, labelme, panoptic, png_masks, voc, yolo
 from app.formats.dataset import Dataset, Reading, Written
 from app.formats.pictures import Pictures
 from app.project import InvalidData
+from dinov.coco_presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Format:
 
 
 def _coco(title: str, preset: str, lacks: str = "", image_folder: str = "images") -> Format:
-    write = partial(coco.write, preset=coco.PRESETS[preset])
+    write = partial(coco.write, preset=PRESETS[preset])
     return Format(title, lacks, image_folder, write, coco.read, coco.recognises)
 
 

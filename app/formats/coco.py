@@ -12,10 +12,9 @@ itself is built by ``dinov.coco``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,38 +23,10 @@ from app.formats.documents import Document, has_segments, json_objects, read_eac
 from app.formats.pictures import Pictures
 from dinov import coco, masks
 from dinov.coco import CocoImage
+from dinov.coco_presets import PRESETS, Preset
 from dinov.errors import InvalidPrompt
 from dinov.references import PromptField, hex_color
 from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What a reader of COCO JSON needs.
-
-    ``path`` is where it looks for the file. Without ``boxes`` there is no ``bbox``, where it would
-    make a second object of it. ``lists_classes`` adds a ``classes.txt``.
-    ``splits_parts``: it makes several objects of one that has several parts.
-    """
-
-    path: str = "annotations.json"
-    encoding: coco.Encoding = "auto"
-    boxes: bool = True
-    iscrowd: Literal[0] | bool = 0
-    lists_classes: bool = False
-    splits_parts: bool = False
-
-
-PRESETS: Mapping[str, Preset] = {
-    "coco": Preset(),
-    # Every region is a bbox or a polygon there: with both, each object would come twice.
-    "label-studio": Preset(encoding="polygon", boxes=False, splits_parts=True),
-    "x-anylabeling": Preset(encoding="polygon", lists_classes=True),
-    # A mask stays one shape in CVAT, where polygons of an object would be several.
-    "cvat": Preset("annotations/instances_default.json", encoding="rle"),
-    "roboflow": Preset("train/_annotations.coco.json"),
-    "isat": Preset(encoding="polygon", iscrowd=False),
-}
 
 
 def write(dataset: Dataset, folder: Path, preset: Preset = PRESETS["coco"]) -> Written:
@@ -68,18 +39,15 @@ def write(dataset: Dataset, folder: Path, preset: Preset = PRESETS["coco"]) -> W
         encoding=preset.encoding,
     )
     changed = Tally()
-    for row in export.document["annotations"]:
-        if not preset.boxes:
-            del row["bbox"]
-        row["iscrowd"] = preset.iscrowd
-        if preset.splits_parts and len(row["segmentation"]) > 1:
+    rows = export.document["annotations"]
+    for row in rows:
+        if preset.splits(row):
             place = f"annotation {row['id']}"
             changed.add("it has several parts or holes, and each part becomes a region", place)
-    coco.write(export.document, folder / preset.path)
-    if preset.lists_classes:
-        names = [category.name for category in dataset.categories]
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
-    return Written(len(export.document["annotations"]), export.dropped, changed.lines())
+    document = {**export.document, "annotations": [preset.fitted(row) for row in rows]}
+    coco.write(document, folder / preset.path)
+    preset.write_extras(folder, [category.name for category in dataset.categories])
+    return Written(len(rows), export.dropped, changed.lines())
 
 
 def write_results(dataset: Dataset, path: Path) -> None:
@@ -87,8 +55,7 @@ def write_results(dataset: Dataset, path: Path) -> None:
 
     Its ids are those of the file that ``write`` makes of the same data set.
     """
-    export = coco.build(dataset.images, dataset.categories, dataset.annotations, encoding="rle")
-    coco.write(coco.results_of(export, dataset.annotations), path)
+    coco.write_results((coco.result_row(one, one.category_id) for one in dataset.annotations), path)
 
 
 def recognises(path: Path) -> bool:

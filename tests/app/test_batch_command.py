@@ -154,12 +154,14 @@ def test_what_the_project_is_set_to_is_handed_on(marked, data, monkeypatch, tmp_
     marked.studio.review.set_category_threshold(marked.red.id, 0.5)
     marked.studio.set_run_options(marked.id, RunOptions(Task.GENERIC, in_tiles=True))
     cluster = ["--cluster", "ray", "--cluster-workers", 2, "--restart", "--input-size", 64]
+    cluster += ["--format", "cvat", "--results", "r.json", "--allow-loss"]
     assert batch(data, *where, *cluster) == 0
     assert dinov.cli.build_parser(said[1]).parse_args(said[1]).tile == "auto"
     text = " ".join(said[1])
     for words in (
         *("--targets a b ", "--task generic", "--score-threshold 0.25 red=0.5", "--restart"),
         *("--cluster ray", "--cluster-workers 2", "--input-size 64"),
+        *("--format cvat", "--results r.json", "--allow-loss"),
     ):
         assert words in text
     marked.studio.set_run_options(marked.id, RunOptions(Task.REFER, in_tiles=True))

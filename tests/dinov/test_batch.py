@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from pycocotools.coco import COCO
 
 from dinov import coco, ledger
 from dinov.batch import BatchOptions, BatchReport, ledger_folder, run_batch
+from dinov.coco_presets import PRESETS
 from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
 from dinov.masks import encode_rle, instance_of
 from dinov.types import Category, Image, Instance, Segmentation
@@ -179,6 +181,65 @@ def test_objects_carry_their_track(photos: Path) -> None:
     document = json.loads((photos.parent / "out.json").read_bytes())
     shown = [(row["category_id"], row["attributes"]["track_id"]) for row in document["annotations"]]
     assert shown == [(2, 3), (2, 8)]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_and_a_results_file_hold_the_same_masks(photos: Path, name: str) -> None:
+    results = photos.parent / "results.json"
+    options = BatchOptions(preset=PRESETS[name], results=results)
+    batch(photos, Segmenter(3), options=options)
+    report = batch(photos, Segmenter(), options=options)
+    assert report.dropped == ()
+    file = COCO(str(photos.parent / "out.json"))
+    batch(photos, Segmenter(), "plain.json")
+    plain = COCO(str(photos.parent / "plain.json"))
+    scored = file.loadRes(str(results))
+    assert len(file.anns) == len(plain.anns) == len(scored.anns) == 12
+    for number, row in plain.anns.items():
+        for other in (file.anns[number], scored.anns[number]):
+            np.testing.assert_array_equal(file.annToMask(other), plain.annToMask(row))
+            assert (other["category_id"], other["score"]) == (row["category_id"], row["score"])
+    row = json.loads((photos.parent / "out.json").read_bytes())["annotations"][0]
+    assert ("bbox" in row) == (name != "label-studio")
+    assert row["iscrowd"] is (False if name == "isat" else 0)
+    assert isinstance(row["segmentation"], dict if name == "cvat" else list)
+    classes = photos.parent / "classes.txt"
+    assert classes.is_file() == (name == "x-anylabeling")
+
+
+def test_a_batch_goes_on_only_in_the_way_that_it_was_begun_to_be_written(photos: Path) -> None:
+    batch(photos, Segmenter(1))
+    with pytest.raises(FingerprintMismatch, match="preset"):
+        batch(photos, Segmenter(), options=BatchOptions(preset=PRESETS["cvat"]))
+
+
+def test_objects_of_several_parts_are_no_loss_but_where_each_becomes_one(photos: Path) -> None:
+    def segment(image: Image) -> Segmentation:
+        parts = np.zeros(image.shape[:2], np.bool_)
+        parts[2:4, 2:4] = parts[8:12, 8:12] = True
+        return Segmentation(parts.shape, (instance_of(parts, 3, 0.5),))
+
+    def lost(name: str) -> tuple[str, ...]:
+        options = BatchOptions(preset=PRESETS[name])
+        return run_batch(
+            [photos], segment, CATEGORIES, photos.parent / name, options=options
+        ).changed
+
+    assert lost("coco") == ()
+    assert lost("label-studio") == (
+        "Changed: 6 instances have several parts, and each becomes a region.",
+    )
+
+
+def test_what_flat_maps_do_not_show_is_counted(photos: Path) -> None:
+    def segment(image: Image) -> Segmentation:
+        block = np.ones(image.shape[:2], np.bool_)
+        return Segmentation(block.shape, tuple(instance_of(block, 3, s) for s in (0.9, 0.5)))
+
+    output = photos.parent / "out.json"
+    report = run_batch([photos], segment, CATEGORIES, output, options=BatchOptions("panoptic"))
+    assert report.annotations == 6
+    assert report.notes[0] == "6 instances are not shown: better ones cover them."
 
 
 @pytest.mark.slow

@@ -130,6 +130,29 @@ def test_the_checkpoint_s_threshold_is_the_default(segment: Segment, photos: Pat
     assert all(annotation["score"] >= 0.5 for annotation in document["annotations"])
 
 
+def test_what_a_reader_needs_can_be_chosen(segment: Segment, photos: Path) -> None:
+    results = photos / "results.json"
+    assert segment("--score-threshold", 0, "--format", "isat", "--results", results) == 0
+    file = COCO(str(photos / "out.json"))
+    assert all(row["iscrowd"] is False for row in file.anns.values())
+    assert len(file.loadRes(str(results)).anns) == len(file.anns)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--format", "cvat", "--mask-encoding", "polygon"], "its own way to write masks"),
+        (["--output-type", "panoptic", "--format", "cvat"], "are for instances"),
+        (["--output-type", "semantic", "--results", "r.json"], "are for instances"),
+    ],
+)
+def test_ways_to_write_that_do_not_fit_together_are_refused(
+    segment: Segment, capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+) -> None:
+    assert segment(*words) == 1
+    assert reason in capsys.readouterr().err
+
+
 def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
     assert segment("--score-threshold", 0, "--mask-encoding", "rle") == 0
     document = json.loads((photos / "out.json").read_text())
