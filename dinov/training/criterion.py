@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +18,11 @@ from dinov.training.losses import (
     focal_terms,
     mask_losses,
 )
-from dinov.training.matcher import Matcher, Truth
+from dinov.training.matcher import Matcher
+from dinov.training.truths import Assignment, Truths
 
 _EMPTY_SHARE = 0.25
 """Weight of empty concept masks: at 1, masks of rare concepts stay empty where they should not."""
-
-Assignment = list[tuple[Tensor, Tensor]]
-"""Per image: query numbers and the truth numbers they stand for."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,13 @@ class Criterion:
     mean_count: Callable[[float], float] = float
 
     def __call__(
-        self, prediction: LayeredPrediction, truths: Sequence[Truth], uniform: UniformDraw
+        self, prediction: LayeredPrediction, truths: Truths, uniform: UniformDraw
     ) -> dict[str, Tensor]:
         """Losses to be summed; see the class for their names.
 
         Args:
             prediction: of B images, first layer to last.
-            truths: B of them.
+            truths: the instances of the B images.
             uniform: source of random numbers.
         """
         losses: dict[str, Tensor] = {}
@@ -91,7 +89,7 @@ class Criterion:
         return losses
 
     def concept_losses(
-        self, masks: Tensor, truths: Sequence[Truth], uniform: UniformDraw
+        self, masks: Tensor, truths: Truths, uniform: UniformDraw
     ) -> dict[str, Tensor]:
         """Weighted losses of the masks [B, K, h, w] that categories predict of all their objects.
 
@@ -99,13 +97,13 @@ class Criterion:
         empty: its strongest logits pay, as many as there are points for other masks, over 4. Means
         over the masks with objects and over those without.
         """
-        present = torch.stack([truth.has_objects() for truth in truths])
-        absent = torch.stack([truth.known for truth in truths]) & ~present
+        concepts, unions = truths.concepts()
+        present = torch.zeros_like(truths.known.flatten())
+        present[concepts] = True
+        masks, absent = masks.flatten(0, 1), truths.known.flatten() & ~present
         bce = dice = empty = masks.sum() * 0
-        if present.any():
-            pairs = present.nonzero().tolist()
-            unions = torch.stack([truths[b].union_of(k) for b, k in pairs])
-            terms = mask_losses(masks[present].float(), unions, self.mask_points, uniform)
+        if len(concepts):
+            terms = mask_losses(masks[concepts].float(), unions, self.mask_points, uniform)
             bce, dice = (term.mean() for term in terms)
         if absent.any():
             logits = masks[absent].float().flatten(1)
@@ -120,28 +118,19 @@ class Criterion:
     def layer_losses(
         self,
         prediction: GenericPrediction,
-        truths: Sequence[Truth],
+        truths: Truths,
         count: float,
         uniform: UniformDraw,
     ) -> dict[str, Tensor]:
         """Weighted losses of one layer's generic queries after matching, divided by ``count``."""
         matcher = Matcher(self.weights, self.mask_points)
         boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
-        logits = prediction.logits.float()
-        assignment = [
-            matcher.match(logits[b], boxes[b].float(), masks[b].float(), truth, uniform)
-            for b, truth in enumerate(truths)
-        ]
+        logits, compared = prediction.logits.float(), masks.detach().float()
+        assignment = matcher.match(logits, boxes.float(), compared, truths, uniform)
         labelled = assignment
         if self.duplicate_iou is not None:
-            labelled = [
-                with_duplicates(
-                    assignment[b],
-                    matcher.overlaps(masks[b].float(), truth, uniform),
-                    self.duplicate_iou,
-                )
-                for b, truth in enumerate(truths)
-            ]
+            overlaps = matcher.overlaps(compared, truths, uniform)
+            labelled = with_duplicates(assignment, overlaps, self.duplicate_iou, truths)
         label = label_loss(logits, truths, labelled, self.focal_alpha) / count
         losses = {"label": self.weights.label * label}
         if self.weights.contrast:
@@ -153,40 +142,36 @@ class Criterion:
     def denoise_losses(
         self,
         prediction: BoxMaskPrediction,
-        truths: Sequence[Truth],
+        truths: Truths,
         count: float,
         uniform: UniformDraw,
     ) -> dict[str, Tensor]:
         """Weighted losses of one layer's denoising queries, divided by ``count`` and the groups."""
         boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
-        largest = max(len(truth) for truth in truths)
-        groups = boxes.shape[1] // largest
-        starts = torch.arange(groups, device=boxes.device)[:, None] * largest
-        assignment = []
-        for truth in truths:
-            numbers = torch.arange(len(truth), device=boxes.device)
-            assignment.append(((starts + numbers).flatten(), numbers.repeat(groups)))
+        groups = boxes.shape[1] // truths.largest
+        image, number = truths.places.T
+        group = torch.arange(groups, device=boxes.device)[:, None]
+        assignment = Assignment(
+            image.repeat(groups),
+            (group * truths.largest + number).flatten(),
+            torch.arange(len(truths), device=boxes.device).repeat(groups),
+        )
         pairs = gather_pairs(boxes, masks, truths, assignment)
         return shape_losses(pairs, self.weights, self.mask_points, groups * count, uniform)[0]
 
-    def count(self, truths: Sequence[Truth]) -> float:
+    def count(self, truths: Truths) -> float:
         """Number of true instances, the mean over processes, at least one."""
-        return max(1.0, self.mean_count(sum(len(truth) for truth in truths)))
+        return max(1.0, self.mean_count(len(truths)))
 
 
-def gather_pairs(
-    boxes: Tensor, masks: Tensor, truths: Sequence[Truth], assignment: Assignment
-) -> Pairs:
+def gather_pairs(boxes: Tensor, masks: Tensor, truths: Truths, assignment: Assignment) -> Pairs:
     """The assigned ones of boxes [B, Q, 4] and masks [B, Q, h, w] with their truths."""
-    # One look-up for the whole batch: one per image would make a full gradient map each.
-    image = torch.cat([torch.full_like(q, b) for b, (q, _) in enumerate(assignment)])
-    query = torch.cat([queries for queries, _ in assignment])
-    pairs = list(zip(truths, assignment, strict=True))
+    image, query, instance = assignment.image, assignment.query, assignment.instance
     return Pairs(
         boxes[image, query].float(),
         masks[image, query].float(),
-        torch.cat([truth.boxes_cxcywh[numbers] for truth, (_, numbers) in pairs]),
-        torch.cat([truth.masks[numbers] for truth, (_, numbers) in pairs]),
+        truths.boxes_cxcywh[instance],
+        truths.masks[instance],
     )
 
 
@@ -214,23 +199,21 @@ def numbered_layers(count: int) -> list[tuple[int, str]]:
 
 
 def with_duplicates(
-    pair: tuple[Tensor, Tensor], overlaps: Tensor, least_iou: float
-) -> tuple[Tensor, Tensor]:
-    """Add the unassigned queries that overlap an instance [Q, N] by ``least_iou`` or more."""
-    queries, numbers = pair
-    if overlaps.shape[1] == 0:
-        return pair
-    best, number = overlaps.max(1)
+    assignment: Assignment, overlaps: Tensor, least_iou: float, truths: Truths
+) -> Assignment:
+    """Add the queries left over that overlap [B, Q, M] an instance by ``least_iou`` or more."""
+    if overlaps.shape[2] == 0:
+        return assignment
+    best, number = overlaps.max(2)
     extra = best >= least_iou
-    extra[queries] = False
-    return torch.cat([queries, extra.nonzero().flatten()]), torch.cat([numbers, number[extra]])
+    extra[assignment.image, assignment.query] = False
+    image, query = extra.nonzero(as_tuple=True)
+    starts = torch.tensor(truths.starts, device=overlaps.device)
+    return assignment + Assignment(image, query, starts[image] + number[extra])
 
 
 def label_loss(
-    logits: Tensor,
-    truths: Sequence[Truth],
-    assignment: Assignment,
-    focal_alpha: float = FOCAL_ALPHA,
+    logits: Tensor, truths: Truths, assignment: Assignment, focal_alpha: float = FOCAL_ALPHA
 ) -> Tensor:
     """Sum of the focal loss over queries and categories [B, Q, K].
 
@@ -238,26 +221,27 @@ def label_loss(
     instance count: these are known to be something else.
     """
     targets = torch.zeros_like(logits)
-    counted = torch.stack([truth.known for truth in truths])[:, None].expand_as(logits).clone()
-    for b, (queries, numbers) in enumerate(assignment):
-        labels = truths[b].labels[numbers]
-        prompted = labels >= 0
-        targets[b, queries[prompted], labels[prompted]] = 1
-        counted[b, queries] = True
+    counted = truths.known[:, None].expand_as(logits).clone()
+    counted[assignment.image, assignment.query] = True
+    image, query, labels = _prompted(truths, assignment)
+    targets[image, query, labels] = 1
     return (focal_terms(logits, targets, focal_alpha) * counted).sum()
 
 
-def contrast_loss(logits: Tensor, truths: Sequence[Truth], assignment: Assignment) -> Tensor:
+def contrast_loss(logits: Tensor, truths: Truths, assignment: Assignment) -> Tensor:
     """Sum over assigned queries of the cross-entropy over the batch's categories [B, Q, K].
 
     It tells categories apart from the first step on, whether or not objects are scored high yet.
     """
-    rows, labels = [], []
-    for b, (queries, numbers) in enumerate(assignment):
-        prompted = truths[b].labels[numbers] >= 0
-        rows.append(logits[b, queries[prompted]])
-        labels.append(truths[b].labels[numbers][prompted])
-    chosen = torch.cat(rows)
+    image, query, labels = _prompted(truths, assignment)
+    chosen = logits[image, query]
     if chosen.numel() == 0:
         return logits.sum() * 0
-    return F.cross_entropy(chosen, torch.cat(labels), reduction="sum")
+    return F.cross_entropy(chosen, labels, reduction="sum")
+
+
+def _prompted(truths: Truths, assignment: Assignment) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, query and label of the pairs whose instance has one."""
+    labels = truths.labels[assignment.instance]
+    prompted = labels >= 0
+    return assignment.image[prompted], assignment.query[prompted], labels[prompted]

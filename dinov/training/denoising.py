@@ -6,23 +6,21 @@ Source: DN-DETR (arXiv 2203.01305), as DINOv uses it: boxes and masks only, no l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from dinov.model.queries import DenoiseQueries
 from dinov.training.losses import UniformDraw
-from dinov.training.matcher import Truth
+from dinov.training.truths import Truths
 
 
 def make_denoise_queries(
-    truths: Sequence[Truth], *, queries: int, noise: float, uniform: UniformDraw
+    truths: Truths, *, queries: int, noise: float, uniform: UniformDraw
 ) -> DenoiseQueries | None:
     """Noise every true box once per group.
 
     Args:
-        truths: the instances of each image of the batch.
+        truths: the instances of B images.
         queries: how many queries an image may have; groups = queries // largest instance count,
             at least one.
         noise: largest shift of a centre over half the box, and of a side over its length.
@@ -32,12 +30,15 @@ def make_denoise_queries(
         Groups of N boxes, N the largest instance count of the batch; None if there are no
         instances. Images with fewer instances are filled up with boxes of the whole image.
     """
-    largest = max(len(truth) for truth in truths)
-    if largest == 0:
+    if truths.largest == 0:
         return None
-    groups = max(1, queries // largest)
-    boxes = [_noised(truth.boxes_cxcywh, groups, largest, noise, uniform) for truth in truths]
-    return DenoiseQueries(torch.stack(boxes), groups)
+    groups = max(1, queries // truths.largest)
+    noised = noise_boxes(truths.boxes_cxcywh.repeat(groups, 1), noise, uniform)
+    image, number = truths.places.T
+    whole = noised.new_tensor([0.5, 0.5, 1.0, 1.0])
+    filled = whole.repeat(len(truths.counts), groups, truths.largest, 1)
+    filled[image, :, number] = noised.view(groups, len(truths), 4).transpose(0, 1)
+    return DenoiseQueries(filled.flatten(1, 2), groups)
 
 
 def noise_boxes(boxes: Tensor, noise: float, uniform: UniformDraw) -> Tensor:
@@ -45,13 +46,3 @@ def noise_boxes(boxes: Tensor, noise: float, uniform: UniformDraw) -> Tensor:
     shift = 2 * uniform(tuple(boxes.shape)) - 1
     reach = torch.cat([boxes[..., 2:] / 2, boxes[..., 2:]], dim=-1)
     return (boxes + noise * shift * reach).clamp(0, 1)
-
-
-def _noised(boxes: Tensor, groups: int, largest: int, noise: float, uniform: UniformDraw) -> Tensor:
-    count = len(boxes)
-    filled = boxes.new_tensor([0.5, 0.5, 1.0, 1.0]).repeat(groups, largest, 1)
-    if count:
-        repeated = boxes.repeat(groups, 1)
-        noised = noise_boxes(repeated, noise, uniform)
-        filled[:, :count] = noised.view(groups, count, 4)
-    return filled.flatten(0, 1)

@@ -17,10 +17,10 @@ from dinov.images import read_rgb
 from dinov.training.augmentation import draw_view, jitter_colour, pad_mask, to_input
 from dinov.training.config import DataConfig, ReferConfig
 from dinov.training.copy_paste import choose_objects, paste
-from dinov.training.matcher import Truth
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.refer_episodes import ReferBatch, SeenObject, draw_refer
 from dinov.training.samples import Folder, Sample
+from dinov.training.truths import Truth
 from dinov.types import Mask, SizeHW
 
 _MIN_AREA = 16

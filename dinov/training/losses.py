@@ -29,6 +29,12 @@ def sample_points(maps: Tensor, points_xy: Tensor) -> Tensor:
     return F.grid_sample(maps[:, None], grid, align_corners=False)[:, 0, :, 0]
 
 
+def sample_common_points(maps: Tensor, points_xy: Tensor) -> Tensor:
+    """Read all maps [B, N, H, W] bilinearly at the same points [P, 2]; returns [B, N, P]."""
+    grid = (2 * points_xy - 1)[None, :, None].expand(len(maps), -1, -1, -1)
+    return F.grid_sample(maps, grid, align_corners=False)[..., 0]
+
+
 def draw_uncertain_points(mask_logits: Tensor, count: int, uniform: UniformDraw) -> Tensor:
     """Choose where to compare masks: mostly near the predicted border, partly anywhere.
 
@@ -87,18 +93,18 @@ def box_losses(boxes: Tensor, truth_boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pairwise_giou(boxes: Tensor, others: Tensor) -> Tensor:
-    """Generalised IoU (arXiv 1902.09630) of every box [N, 4] with every other [M, 4], cxcywh."""
-    return _giou(cxcywh_to_xyxy(boxes)[:, None], cxcywh_to_xyxy(others)[None])
+    """Generalised IoU (arXiv 1902.09630), [B, N, M], of boxes [B, N, 4] with [B, M, 4], cxcywh."""
+    return _giou(cxcywh_to_xyxy(boxes)[..., None, :], cxcywh_to_xyxy(others)[..., None, :, :])
 
 
 def pairwise_mask_costs(point_logits: Tensor, point_labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and dice of every mask [N, P] with every truth [M, P]; two [N, M] tensors."""
-    count = point_logits.shape[1]
+    """Cross-entropy and dice of masks [B, N, P] with truth [B, M, P]; two [B, N, M] tensors."""
+    count = point_logits.shape[-1]
     inside, outside = F.softplus(-point_logits), F.softplus(point_logits)
-    bce = (inside @ point_labels.T + outside @ (1 - point_labels).T) / count
+    bce = (inside @ point_labels.mT + outside @ (1 - point_labels).mT) / count
     probability = point_logits.sigmoid()
-    total = probability.sum(1)[:, None] + point_labels.sum(1)[None]
-    return bce, 1 - (2 * probability @ point_labels.T + 1) / (total + 1)
+    total = probability.sum(-1)[..., None] + point_labels.sum(-1)[..., None, :]
+    return bce, 1 - (2 * probability @ point_labels.mT + 1) / (total + 1)
 
 
 def _giou(a: Tensor, b: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
-"""Assignment of queries to the true instances of an image."""
+"""Assignment of queries to the true instances of their image, for a whole batch at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -17,64 +18,17 @@ from dinov.training.losses import (
     UniformDraw,
     pairwise_giou,
     pairwise_mask_costs,
-    sample_points,
+    sample_common_points,
 )
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The true instances of one training image, in the padded input frame.
-
-    Attributes:
-        labels: [N] category numbers of the batch; −1 for a category without prompts.
-        boxes_cxcywh: [N, 4] in 0–1.
-        masks: [N, H, W] float in 0–1, at any resolution.
-        known: [K] bool, true where every object of the category is annotated in this image.
-    """
-
-    labels: Tensor
-    boxes_cxcywh: Tensor
-    masks: Tensor
-    known: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def has_objects(self) -> Tensor:
-        """[K] bool: is there an instance of the category, and all of them are annotated?"""
-        present = torch.zeros_like(self.known)
-        present[self.labels[self.labels >= 0]] = True
-        return present & self.known
-
-    def union_of(self, category: int) -> Tensor:
-        """[H, W] of all instances of a category that has some."""
-        return self.masks[self.labels == category].amax(0)
-
-    def with_absent(self, known: Sequence[bool]) -> Truth:
-        """The same beside more categories, which have no objects here where they are ``known``."""
-        return replace(
-            self, known=torch.cat([self.known, self.known.new_tensor(known, dtype=torch.bool)])
-        )
-
-
-@dataclass(frozen=True)
-class ReferTruth:
-    """What an image is asked about in the refer task, as numbers of its true instances.
-
-    Attributes:
-        covered: [P, N] bool, the instances at each of the points.
-        wanted: [K] the instance that each prompt stands for.
-    """
-
-    covered: Tensor
-    wanted: Tensor
+from dinov.training.truths import Assignment, Truths
 
 
 @dataclass(frozen=True)
 class Matcher:
     """Hungarian matching on label, mask and box costs (DETR, arXiv 2005.12872; Mask DINO).
 
-    Masks are compared on ``points`` random places common to all pairs of an image.
+    Masks are compared on ``points`` random places common to the batch. Costs are [B, Q, M] of Q
+    queries and at most M instances of an image; those beyond the instances it has mean nothing.
     """
 
     weights: LossWeights
@@ -86,124 +40,118 @@ class Matcher:
         logits: Tensor,
         boxes_cxcywh: Tensor,
         mask_logits: Tensor,
-        truth: Truth,
+        truths: Truths,
         uniform: UniformDraw,
-    ) -> tuple[Tensor, Tensor]:
-        """Assign queries of one image.
+    ) -> Assignment:
+        """Assign queries one to one to the instances of their image, as many as there can be.
 
         Args:
-            logits: [Q, K].
-            boxes_cxcywh: [Q, 4].
-            mask_logits: [Q, h, w].
-            truth: N instances.
+            logits: [B, Q, K].
+            boxes_cxcywh: [B, Q, 4].
+            mask_logits: [B, Q, h, w].
+            truths: the instances of the B images.
             uniform: source of random numbers.
 
         Returns:
-            Matched query numbers, ascending, and their truth numbers; each [min(Q, N)].
+            Pairs, image after image, the queries of each ascending.
         """
-        cost = self.cost(logits, boxes_cxcywh, mask_logits, truth, uniform)
-        return _assign(cost)
+        cost = self.cost(logits, boxes_cxcywh, mask_logits, truths, uniform).cpu().numpy()
+        pairs = [linear_sum_assignment(c[:, :n]) for c, n in zip(cost, truths.counts, strict=True)]
+        return Assignment.of(pairs, truths)
 
     def cost(
         self,
         logits: Tensor,
         boxes_cxcywh: Tensor,
         mask_logits: Tensor,
-        truth: Truth,
+        truths: Truths,
         uniform: UniformDraw,
     ) -> Tensor:
-        """Cost matrix [Q, N] of ``match``."""
-        shapes = self.shape_cost(boxes_cxcywh, mask_logits, truth, uniform)
-        return shapes + self.weights.label * label_costs(logits, truth.labels)
+        """Costs [B, Q, M] of ``match``."""
+        shapes = self.shape_cost(boxes_cxcywh, mask_logits, truths, uniform)
+        return shapes + self.weights.label * label_costs(logits, truths.padded(truths.labels))
 
     @torch.no_grad()
     def match_points(
         self,
         boxes_cxcywh: Tensor,
         mask_logits: Tensor,
-        truth: Truth,
-        covered: Tensor,
+        truths: Truths,
+        covered: Sequence[NDArray[np.bool_]],
         uniform: UniformDraw,
-    ) -> tuple[Tensor, Tensor]:
-        """Assign, at every point of one image, its queries to the instances that cover it.
+    ) -> Assignment:
+        """Assign, at every point, its queries to the instances that cover it.
 
         Args:
-            boxes_cxcywh: [Q, 4], those of one point consecutive.
-            mask_logits: [Q, h, w].
-            truth: N instances.
-            covered: [P, N] bool, the instances at each point; Q is a multiple of P.
+            boxes_cxcywh: [B, Q, 4], those of one point consecutive.
+            mask_logits: [B, Q, h, w].
+            truths: the instances of the B images.
+            covered: B times [P, N] bool, the instances at each point; Q is a multiple of P.
             uniform: source of random numbers.
 
         Returns:
-            Matched query numbers, ascending, and their truth numbers: one to one within a point.
+            Pairs, image after image, the queries of each ascending: one to one within a point.
         """
-        cost = self.shape_cost(boxes_cxcywh, mask_logits, truth, uniform).cpu().numpy()
-        size = len(cost) // len(covered)
-        queries, truths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for point, here in enumerate(covered.cpu().numpy()):
-            numbers = np.flatnonzero(here)
-            rows, columns = linear_sum_assignment(cost[point * size :][:size, numbers])
-            queries.append(point * size + rows)
-            truths.append(numbers[columns])
-        device = mask_logits.device
-        return (
-            torch.as_tensor(np.concatenate(queries), device=device),
-            torch.as_tensor(np.concatenate(truths), device=device),
-        )
-
-    @torch.no_grad()
-    def match_masks(
-        self, mask_logits: Tensor, true_masks: Tensor, uniform: UniformDraw
-    ) -> tuple[Tensor, Tensor]:
-        """Assign masks [Q, h, w] one to one to true ones [N, H, W], by their masks alone."""
-        cost = self.mask_cost(mask_logits, true_masks, uniform)
-        return _assign(cost)
+        costs = self.shape_cost(boxes_cxcywh, mask_logits, truths, uniform).cpu().numpy()
+        pairs = [_match_within(c, at) for c, at in zip(costs, covered, strict=True)]
+        return Assignment.of(pairs, truths)
 
     def shape_cost(
-        self, boxes_cxcywh: Tensor, mask_logits: Tensor, truth: Truth, uniform: UniformDraw
+        self, boxes_cxcywh: Tensor, mask_logits: Tensor, truths: Truths, uniform: UniformDraw
     ) -> Tensor:
-        """Cost matrix [Q, N] of masks and boxes."""
-        distance = torch.cdist(boxes_cxcywh, truth.boxes_cxcywh, p=1)
+        """Costs [B, Q, M] of masks and boxes."""
+        boxes = truths.padded(truths.boxes_cxcywh)
         return (
-            self.mask_cost(mask_logits, truth.masks, uniform)
-            + self.weights.box_l1 * distance
-            - self.weights.box_giou * pairwise_giou(boxes_cxcywh, truth.boxes_cxcywh)
+            self.mask_cost(mask_logits, truths, uniform)
+            + self.weights.box_l1 * torch.cdist(boxes_cxcywh, boxes, p=1)
+            - self.weights.box_giou * pairwise_giou(boxes_cxcywh, boxes)
         )
 
-    def mask_cost(self, mask_logits: Tensor, true_masks: Tensor, uniform: UniformDraw) -> Tensor:
-        """Cost matrix [Q, N] of masks [Q, h, w] and true ones [N, H, W]."""
-        points = uniform((1, self.points, 2))
-        point_logits = sample_points(mask_logits, points.expand(len(mask_logits), -1, -1))
-        point_labels = sample_points(true_masks, points.expand(len(true_masks), -1, -1))
-        bce, dice = pairwise_mask_costs(point_logits, point_labels)
+    def mask_cost(self, mask_logits: Tensor, truths: Truths, uniform: UniformDraw) -> Tensor:
+        """Costs [B, Q, M] of masks [B, Q, h, w]."""
+        bce, dice = pairwise_mask_costs(*self._at_points(mask_logits, truths, uniform))
         return self.weights.mask_bce * bce + self.weights.mask_dice * dice
 
     @torch.no_grad()
-    def overlaps(self, mask_logits: Tensor, truth: Truth, uniform: UniformDraw) -> Tensor:
-        """IoU [Q, N] of masks [Q, h, w] with the true ones, estimated on random points."""
-        points = uniform((1, self.points, 2))
-        found = sample_points(mask_logits, points.expand(len(mask_logits), -1, -1)) > 0
-        true = sample_points(truth.masks, points.expand(len(truth), -1, -1)) >= 0.5
-        both = found.float() @ true.float().T
-        either = found.sum(1)[:, None] + true.sum(1)[None] - both
+    def overlaps(self, mask_logits: Tensor, truths: Truths, uniform: UniformDraw) -> Tensor:
+        """IoU [B, Q, M] of masks [B, Q, h, w] with the true ones, estimated on random points."""
+        logits, labels = self._at_points(mask_logits, truths, uniform)
+        found, true = (logits > 0).float(), (labels >= 0.5).float()
+        both = found @ true.mT
+        either = found.sum(-1)[..., None] + true.sum(-1)[..., None, :] - both
         return both / either.clamp(min=1)
 
+    def _at_points(
+        self, mask_logits: Tensor, truths: Truths, uniform: UniformDraw
+    ) -> tuple[Tensor, Tensor]:
+        """Masks [B, Q, P] and true ones [B, M, P] at common random points."""
+        points_xy = uniform((1, self.points, 2))[0]
+        true = sample_common_points(truths.masks[None], points_xy)[0]
+        return sample_common_points(mask_logits, points_xy), truths.padded(true)
 
-def _assign(cost: Tensor) -> tuple[Tensor, Tensor]:
-    rows, columns = linear_sum_assignment(cost.cpu().numpy())
-    return (
-        torch.as_tensor(rows, device=cost.device),
-        torch.as_tensor(columns, device=cost.device),
-    )
+
+def _match_within(
+    cost: NDArray[np.float32], covered: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Match the queries of each of P points to the instances there; ``cost`` is [Q, M]."""
+    size = len(cost) // len(covered)
+    queries, instances = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for point, here in enumerate(covered):
+        numbers = np.flatnonzero(here)
+        rows, columns = linear_sum_assignment(cost[point * size :][:size, numbers])
+        queries.append(point * size + rows)
+        instances.append(numbers[columns])
+    return np.concatenate(queries), np.concatenate(instances)
 
 
 def label_costs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Focal cost [Q, N] of giving a query [Q, K] a label [N]; 0 for instances without label."""
-    if logits.shape[1] == 0:
-        return logits.new_zeros(len(logits), len(labels))
-    chosen = logits[:, labels.clamp(min=0)]
+    """Focal cost [B, Q, M] of queries [B, Q, K] for labels [B, M]; 0 for the label −1."""
+    batch, queries, categories = logits.shape
+    if categories == 0:
+        return logits.new_zeros(batch, queries, labels.shape[1])
+    chosen = logits.gather(2, labels.clamp(min=0)[:, None].expand(-1, queries, -1))
     probability = chosen.sigmoid()
     eps = 1e-6
     if_present = FOCAL_ALPHA * (1 - probability) ** FOCAL_GAMMA * -(probability + eps).log()
     if_absent = (1 - FOCAL_ALPHA) * probability**FOCAL_GAMMA * -(1 - probability + eps).log()
-    return torch.where(labels >= 0, if_present - if_absent, 0.0)
+    return torch.where(labels[:, None] >= 0, if_present - if_absent, 0.0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import nms
@@ -14,15 +17,17 @@ from dinov.boxes import cxcywh_to_xyxy
 from dinov.model.dinov import ReferPrediction
 from dinov.training.config import LossWeights
 from dinov.training.criterion import (
-    Assignment,
     gather_pairs,
     numbered_layers,
     shape_losses,
 )
 from dinov.training.losses import UniformDraw, focal_terms
-from dinov.training.matcher import Matcher, ReferTruth, Truth
+from dinov.training.matcher import Matcher
+from dinov.training.truths import Assignment, ReferTruth, Truths
 
 _NMS_IOU = 0.7
+_APART = 4.0
+"""Boxes lie within −0.5 and 1.5."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class ReferCriterion:
     def __call__(
         self,
         layers: Sequence[ReferPrediction],
-        truths: Sequence[Truth],
+        truths: Truths,
         asked: Sequence[ReferTruth],
         uniform: UniformDraw,
     ) -> dict[str, Tensor]:
@@ -66,11 +71,9 @@ class ReferCriterion:
         """
         matcher = Matcher(self.weights, self.mask_points)
         boxes, masks = layers[-1].boxes_cxcywh.float(), layers[-1].mask_logits.float()
-        assignment = [
-            matcher.match_points(boxes[b], masks[b], truth, asked[b].covered, uniform)
-            for b, truth in enumerate(truths)
-        ]
-        count = max(1.0, self.mean_count(sum(len(queries) for queries, _ in assignment)))
+        covered = [truth.covered for truth in asked]
+        assignment = matcher.match_points(boxes, masks, truths, covered, uniform)
+        count = max(1.0, self.mean_count(len(assignment.query)))
         losses: dict[str, Tensor] = {}
         for index, suffix in numbered_layers(len(layers)):
             terms = self._point_losses(layers[index], truths, assignment, count, uniform)
@@ -81,14 +84,14 @@ class ReferCriterion:
     def _point_losses(
         self,
         prediction: ReferPrediction,
-        truths: Sequence[Truth],
+        truths: Truths,
         assignment: Assignment,
         count: float,
         uniform: UniformDraw,
     ) -> dict[str, Tensor]:
         pairs = gather_pairs(prediction.boxes_cxcywh, prediction.mask_logits, truths, assignment)
         losses, dice = shape_losses(pairs, self.weights, self.mask_points, count, uniform)
-        promised = torch.cat([prediction.ious[b, q] for b, (q, _) in enumerate(assignment)])
+        promised = prediction.ious[assignment.image, assignment.query]
         # As published, the masks learn from this error, too.
         error = promised.float() - (1 - dice)
         return losses | {"iou": self.weights.iou * error.square().sum() / count}
@@ -96,28 +99,44 @@ class ReferCriterion:
     def _match_loss(
         self,
         prediction: ReferPrediction,
-        truths: Sequence[Truth],
+        truths: Truths,
         asked: Sequence[ReferTruth],
         pair_count: float,
         uniform: UniformDraw,
     ) -> Tensor:
         matcher = Matcher(self.weights, self.mask_points)
-        scores, ious = prediction.match_scores.float(), prediction.ious.detach().float()
-        corners = cxcywh_to_xyxy(prediction.boxes_cxcywh.detach().float())
-        # Zero if nothing is asked for, yet of a graph that backward can run through.
-        total, objects = scores.sum() * 0, 0
-        for b, truth in enumerate(truths):
-            wanted = asked[b].wanted
-            kept = nms(corners[b], ious[b], _NMS_IOU)
-            masks = prediction.mask_logits[b, kept].detach().float()
-            survivors, numbers = matcher.match_masks(masks, truth.masks[wanted], uniform)
-            compared = scores[b][: len(wanted), kept]
-            if self.softmax:
-                total = total + F.cross_entropy(compared[numbers], survivors, reduction="sum")
-            else:
-                labels = torch.zeros_like(compared)
-                labels[numbers, survivors] = 1
-                total = total + focal_terms(compared, labels).sum()
-            objects += len(numbers)
-        count = max(1.0, self.mean_count(objects)) if self.softmax else pair_count
-        return self.weights.match * total / count
+        masks = prediction.mask_logits.detach().float()
+        costs = matcher.mask_cost(masks, truths, uniform).detach().cpu().numpy()
+        survivors = _survivors(prediction)
+        compared = prediction.match_scores.float()
+        pairs = []
+        for image, (cost, kept) in enumerate(zip(costs, survivors.cpu().numpy(), strict=True)):
+            queries = np.flatnonzero(kept)
+            rows, prompts = linear_sum_assignment(cost[np.ix_(queries, asked[image].wanted)])
+            pairs.append(np.stack([np.full_like(rows, image), prompts, queries[rows]]))
+        found = torch.from_numpy(np.concatenate(pairs, axis=1)).to(compared.device)
+        image, prompt, query = found
+        count = max(1.0, self.mean_count(len(query))) if self.softmax else pair_count
+        if self.softmax:
+            among = compared.masked_fill(~survivors[:, None], -math.inf)[image, prompt]
+            total = F.cross_entropy(among, query, reduction="sum")
+        else:
+            labels = torch.zeros_like(compared)
+            labels[image, prompt, query] = 1
+            wanted = torch.zeros_like(compared[..., :1], dtype=torch.bool)
+            for b, truth in enumerate(asked):
+                wanted[b, : len(truth.wanted)] = True
+            total = (focal_terms(compared, labels) * (wanted & survivors[:, None])).sum()
+        # Of a graph that backward can run through, also if nothing is asked for.
+        return self.weights.match * (total + compared.sum() * 0) / count
+
+
+def _survivors(prediction: ReferPrediction) -> Tensor:
+    """[B, Q] whether a proposal is left after suppression among those of its image."""
+    ious = prediction.ious.detach().float()
+    corners = cxcywh_to_xyxy(prediction.boxes_cxcywh.detach().float())
+    # Images are laid apart, so that boxes of different ones never overlap.
+    apart = _APART * torch.arange(len(corners), device=corners.device)[:, None, None]
+    kept = torch.zeros_like(ious.flatten(), dtype=torch.bool)
+    kept[nms((corners + apart).flatten(0, 1), ious.flatten(), _NMS_IOU)] = True
+    return kept.view_as(ious)

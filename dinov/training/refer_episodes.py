@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dinov.training.config import ReferConfig
 from dinov.training.denoising import noise_boxes
 from dinov.training.losses import UniformDraw
-from dinov.training.matcher import ReferTruth
 from dinov.training.prompt_sampling import sample_prompt_mask
+from dinov.training.truths import ReferTruth
 from dinov.types import Mask, PromptType, SizeHW
 
 _POINT_SIDE = 6
@@ -85,7 +86,7 @@ def draw_refer(
         # An image without objects is asked about its centre, where nothing is to be found.
         pixels = pixels or [(side // 2, side // 2)] * config.points
         points.append(torch.tensor(pixels)[:, [1, 0]])
-        asked.append(ReferTruth(_covered(objects, pixels), torch.tensor(wanted, dtype=torch.long)))
+        asked.append(ReferTruth(_covered(objects, pixels), np.array(wanted, np.int64)))
 
     def uniform(shape: tuple[int, ...]) -> Tensor:
         return torch.from_numpy(rng.random(shape, np.float32))
@@ -117,10 +118,12 @@ def _pixel_inside(mask: Mask, rng: np.random.Generator) -> tuple[int, int]:
     return row, column
 
 
-def _covered(objects: Sequence[SeenObject], pixels_yx: Sequence[tuple[int, int]]) -> Tensor:
+def _covered(
+    objects: Sequence[SeenObject], pixels_yx: Sequence[tuple[int, int]]
+) -> NDArray[np.bool_]:
     """Which single objects cover which pixels, [pixels, objects] bool."""
     rows, columns = np.array(pixels_yx).T
     covered = np.zeros((len(pixels_yx), len(objects)), np.bool_)
     for i, seen in enumerate(objects):
         covered[:, i] = seen.mask[rows, columns] & (seen.identity is not None)
-    return torch.from_numpy(covered)
+    return covered

@@ -20,6 +20,7 @@ from dinov.training.losses import UniformDraw
 from dinov.training.memory import CategoryMemory
 from dinov.training.refer_criterion import ReferCriterion
 from dinov.training.refer_episodes import ReferBatch
+from dinov.training.truths import Truths
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,15 @@ class Tasks:
     ) -> dict[str, Tensor]:
         """Weighted losses to be summed, by the names of the criteria."""
         losses: dict[str, Tensor] = {}
+        truths = Truths.of(batch.truths)
         if predictions.generic is not None:
             weight = self.config.generic_weight
-            truths = [
-                truth.with_absent([name in known for name in predictions.remembered])
-                for truth, known in zip(batch.truths, batch.known, strict=True)
-            ]
-            terms = self._generic(predictions.generic, truths, uniform)
+            absent = [[name in known for name in predictions.remembered] for known in batch.known]
+            terms = self._generic(predictions.generic, truths.with_absent(absent), uniform)
             losses |= {name: weight * loss for name, loss in terms.items()}
         if batch.refer is not None:
             weight = self.config.refer.weight
-            terms = self._refer(predictions.refer, batch.truths, batch.refer.asked, uniform)
+            terms = self._refer(predictions.refer, truths, batch.refer.asked, uniform)
             losses |= {name: weight * loss for name, loss in terms.items()}
         return losses
 
@@ -101,7 +100,7 @@ class Tasks:
             prompts, batch.prompt_category, batch.num_categories, self.processes.sum
         )
         denoise = make_denoise_queries(
-            batch.truths,
+            Truths.of(batch.truths),
             queries=self.config.denoise_queries,
             noise=self.config.denoise_noise,
             uniform=uniform,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,9 +19,10 @@ from dinov.training.config import LossWeights
 from dinov.training.criterion import Criterion, label_loss
 from dinov.training.denoising import make_denoise_queries
 from dinov.training.losses import draw_uncertain_points, sample_points
-from dinov.training.matcher import Matcher, ReferTruth, Truth
+from dinov.training.matcher import Matcher
 from dinov.training.refer_criterion import ReferCriterion
 from dinov.training.refer_episodes import point_boxes
+from dinov.training.truths import Assignment, ReferTruth, Truth, Truths
 from dinov.upstream import our_name
 from tests.parity.archive import Parity, load_script
 
@@ -66,13 +69,14 @@ def golden(parity_of: ParityOf) -> Any:
 
 
 @pytest.fixture
-def truth(golden: Any) -> Truth:
-    return Truth(
+def truths(golden: Any) -> Truths:
+    truth = Truth(
         golden.stored("open/labels"),
         golden.stored("open/boxes"),
         golden.stored("open/masks").float(),
         torch.ones(4, dtype=torch.bool),
     )
+    return Truths.of([truth])
 
 
 @pytest.fixture
@@ -84,25 +88,25 @@ def prediction(golden: Any) -> GenericPrediction:
 
 class TestOpenCriterion:
     def test_costs_and_assignment(
-        self, golden: Any, truth: Truth, prediction: GenericPrediction
+        self, golden: Any, truths: Truths, prediction: GenericPrediction
     ) -> None:
         matcher = Matcher(LossWeights(), POINTS)
         arguments = (
-            prediction.logits[0],
-            prediction.boxes_cxcywh[0],
-            prediction.mask_logits[0],
-            truth,
+            prediction.logits,
+            prediction.boxes_cxcywh,
+            prediction.mask_logits,
+            truths,
             recorded_uniform,
         )
         torch.testing.assert_close(
-            matcher.cost(*arguments), golden.stored("open/cost_full"), rtol=LOSS, atol=1e-4
+            matcher.cost(*arguments)[0], golden.stored("open/cost_full"), rtol=LOSS, atol=1e-4
         )
-        queries, numbers = matcher.match(*arguments)
-        assert queries.tolist() == golden.stored("open/match_src").tolist()
-        assert numbers.tolist() == golden.stored("open/match_tgt").tolist()
+        found = matcher.match(*arguments)
+        assert found.query.tolist() == golden.stored("open/match_src").tolist()
+        assert found.instance.tolist() == golden.stored("open/match_tgt").tolist()
 
     def test_points_chosen_for_the_mask_losses(
-        self, golden: Any, truth: Truth, prediction: GenericPrediction
+        self, golden: Any, truths: Truths, prediction: GenericPrediction
     ) -> None:
         masks = prediction.mask_logits[0, golden.stored("open/match_src")]
         points = draw_uncertain_points(masks, POINTS, recorded_uniform)
@@ -111,31 +115,31 @@ class TestOpenCriterion:
             sample_points(masks, points), golden.stored("open/point_logits"), rtol=0, atol=1e-5
         )
         torch.testing.assert_close(
-            sample_points(truth.masks[golden.stored("open/match_tgt")], points),
+            sample_points(truths.masks[golden.stored("open/match_tgt")], points),
             golden.stored("open/point_labels"),
             rtol=0,
             atol=1e-5,
         )
 
-    def test_losses(self, golden: Any, truth: Truth, prediction: GenericPrediction) -> None:
+    def test_losses(self, golden: Any, truths: Truths, prediction: GenericPrediction) -> None:
         weights = LossWeights()
         criterion = Criterion(weights, POINTS)
-        losses = criterion.layer_losses(prediction, [truth], len(truth), recorded_uniform)
+        losses = criterion.layer_losses(prediction, truths, len(truths), recorded_uniform)
         for name, loss in losses.items():
             recorded = golden.meta["open/losses_unweighted"][NAMES[name] + "_0"]
             assert float(loss) == pytest.approx(recorded * getattr(weights, name), rel=LOSS)
 
     def test_unassigned_queries_pay_only_for_known_categories(
-        self, truth: Truth, prediction: GenericPrediction
+        self, truths: Truths, prediction: GenericPrediction
     ) -> None:
-        unknown = Truth(truth.labels, truth.boxes_cxcywh, truth.masks, torch.zeros(4) > 0)
-        queries, numbers = torch.arange(5), torch.arange(5)
-        everything = label_loss(prediction.logits, [truth], [(queries, numbers)])
-        assigned_only = label_loss(prediction.logits, [unknown], [(queries, numbers)])
+        unknown = replace(truths, known=torch.zeros(1, 4) > 0)
+        pairs = Assignment(torch.zeros(5, dtype=torch.long), torch.arange(5), torch.arange(5))
+        everything = label_loss(prediction.logits, truths, pairs)
+        assigned_only = label_loss(prediction.logits, unknown, pairs)
         alone = GenericPrediction(
             prediction.logits[:, :5], prediction.boxes_cxcywh, prediction.mask_logits
         )
-        expected = label_loss(alone.logits, [truth], [(queries, numbers)])
+        expected = label_loss(alone.logits, truths, pairs)
         torch.testing.assert_close(assigned_only, expected)
         assert assigned_only < everything
 
@@ -150,34 +154,32 @@ class TestReferCriterion:
     @pytest.fixture
     def asked(self, golden: Any) -> ReferTruth:
         at_points = golden.meta["many/level_target_inds"]
-        covered = torch.zeros(len(at_points), 5, dtype=torch.bool)
+        covered = np.zeros((len(at_points), 5), np.bool_)
         for point, numbers in enumerate(at_points):
             covered[point, numbers] = True
-        return ReferTruth(covered, torch.tensor(golden.meta["many/content_targets"]))
+        return ReferTruth(covered, np.array(golden.meta["many/content_targets"]))
 
     def test_costs_and_assignment(
-        self, golden: Any, truth: Truth, prediction: ReferPrediction, asked: ReferTruth
+        self, golden: Any, truths: Truths, prediction: ReferPrediction, asked: ReferTruth
     ) -> None:
         matcher = Matcher(LossWeights(), POINTS)
-        boxes, masks = prediction.boxes_cxcywh[0], prediction.mask_logits[0]
+        boxes, masks = prediction.boxes_cxcywh, prediction.mask_logits
         # The recording repeats an instance for every point that it covers.
         listed = torch.tensor([*chain(*golden.meta["many/level_target_inds"])])
-        cost = matcher.shape_cost(boxes, masks, truth, recorded_uniform)[:, listed]
+        cost = matcher.shape_cost(boxes, masks, truths, recorded_uniform)[0, :, listed]
         recorded = golden.stored("many/cost")
         possible = recorded < 1e6
         assert possible.sum() == 6 * len(listed)
         torch.testing.assert_close(cost[possible], recorded[possible], rtol=LOSS, atol=1e-4)
-        queries, numbers = matcher.match_points(
-            boxes, masks, truth, asked.covered, recorded_uniform
-        )
-        assert queries.tolist() == golden.stored("many/match_src").tolist()
-        assert numbers.tolist() == listed[golden.stored("many/match_tgt")].tolist()
+        found = matcher.match_points(boxes, masks, truths, [asked.covered], recorded_uniform)
+        assert found.query.tolist() == golden.stored("many/match_src").tolist()
+        assert found.instance.tolist() == listed[golden.stored("many/match_tgt")].tolist()
 
     @pytest.mark.parametrize("softmax", [True, False])
     def test_losses(
         self,
         golden: Any,
-        truth: Truth,
+        truths: Truths,
         prediction: ReferPrediction,
         asked: ReferTruth,
         softmax: bool,
@@ -185,7 +187,7 @@ class TestReferCriterion:
         recorded = golden.meta["many/losses_unweighted"]
         weights = LossWeights()
         criterion = ReferCriterion(weights, POINTS, softmax)
-        losses = criterion((prediction,), [truth], [asked], recorded_uniform)
+        losses = criterion((prediction,), truths, [asked], recorded_uniform)
         for name, loss in losses.items():
             official = official_name(name)
             if not softmax and official == "loss_match_score_0":
@@ -253,7 +255,7 @@ def refer_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
     chosen = [i % len(masks) for i in range(setup["max_num_instance"])]
     pixels_yx = torch.stack([masks[i].nonzero()[-1] for i in chosen])
     wanted = torch.tensor(chosen[: setup["max_num_instance_content"]])
-    asked = ReferTruth(masks[:, pixels_yx[:, 0], pixels_yx[:, 1]].T, wanted)
+    asked = ReferTruth(masks[:, pixels_yx[:, 0], pixels_yx[:, 1]].T.numpy(), wanted.numpy())
     size_hw = (pixels.shape[-2], pixels.shape[-1])
     points = point_boxes(pixels_yx.flip(1)[None], size_hw, recorded_uniform)
 
@@ -261,7 +263,7 @@ def refer_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
     prompts = model.encode_prompts(pyramid, masks[wanted])
     layers = model.decode_refer_layers(pyramid, prompts, points)
     criterion = ReferCriterion(LossWeights(), setup["train_num_points"], setup["softmax_match"])
-    return criterion(layers, [truth], [asked], recorded_uniform)
+    return criterion(layers, Truths.of([truth]), [asked], recorded_uniform)
 
 
 def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tensor]:
@@ -270,11 +272,11 @@ def open_set_losses(model: DINOv, pixels: Tensor, setup: Any) -> dict[str, Tenso
     prompts = model.encode_prompts(pyramid, masks)
     categories = mean_per_category(prompts, truth.labels, len(truth.known))
     denoise = make_denoise_queries(
-        [truth],
+        Truths.of([truth]),
         queries=setup["dn_num"],
         noise=setup["dn_noise_scale"],
         uniform=recorded_uniform,
     )
     prediction = model.decode_generic_layers(pyramid, categories, denoise)
     criterion = Criterion(LossWeights(), setup["train_num_points"])
-    return criterion(prediction, [truth], recorded_uniform)
+    return criterion(prediction, Truths.of([truth]), recorded_uniform)

@@ -170,6 +170,6 @@ def test_a_batch_moves_to_a_device_whole(write_folder: WriteFolder) -> None:
     sampler = EpisodeSampler(folders, CONFIG, 0, ReferConfig())
     moved = to_device(sampler.batch(0), torch.device("meta"))
     assert moved.refer is not None
-    assert moved.refer.asked[0].covered.device.type == "meta"
+    assert moved.refer.prompt_masks.device.type == "meta"
     assert moved.pixels.device.type == "meta"
     assert moved.truths[0].masks.device.type == "meta"

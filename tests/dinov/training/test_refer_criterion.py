@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from dinov.model.dinov import ReferPrediction
 from dinov.training.config import LossWeights
-from dinov.training.matcher import Matcher, ReferTruth, Truth
+from dinov.training.matcher import Matcher
 from dinov.training.refer_criterion import ReferCriterion
+from dinov.training.truths import ReferTruth, Truth, Truths
 
 WEIGHTS = LossWeights()
 CRITERION = ReferCriterion(WEIGHTS, 64)
@@ -45,22 +47,39 @@ def answer(truth: Truth, queries: Sequence[int], wanted: Sequence[int]) -> Refer
     )
 
 
+def asked_of(covered: Sequence[Sequence[bool]], wanted: Sequence[int]) -> ReferTruth:
+    return ReferTruth(np.array(covered, np.bool_), np.array(wanted, np.int64))
+
+
+NOTHING = ReferTruth(np.zeros((2, 0), np.bool_), np.zeros(0, np.int64))
+
+
 def test_the_queries_of_a_point_share_the_instances_that_cover_it(halves: Truth) -> None:
     # Two points of two queries each: the first lies in both halves, the second in the upper one.
-    covered = torch.tensor([[True, True], [False, True]])
+    covered = asked_of([[True, True], [False, True]], []).covered
     seen = torch.tensor([1, 0, 0, 1])
-    queries, numbers = Matcher(WEIGHTS, 64).match_points(
-        halves.boxes_cxcywh[seen], 40 * halves.masks[seen] - 20, halves, covered, uniform
+    # Nothing is in the first image of the batch.
+    found = Matcher(WEIGHTS, 64).match_points(
+        halves.boxes_cxcywh[seen].repeat(2, 1, 1),
+        (40 * halves.masks[seen] - 20).repeat(2, 1, 1, 1),
+        Truths.of([truth_of(torch.zeros(0, 32, 32), []), halves]),
+        [NOTHING.covered, covered],
+        uniform,
     )
-    assert queries.tolist() == [0, 1, 3]
-    assert numbers.tolist() == [1, 0, 1]
+    assert found.image.tolist() == [1, 1, 1]
+    assert found.query.tolist() == [0, 1, 3]
+    assert found.instance.tolist() == [1, 0, 1]
 
 
 def test_at_most_as_many_instances_are_matched_as_a_point_has_queries(halves: Truth) -> None:
-    queries, numbers = Matcher(WEIGHTS, 64).match_points(
-        halves.boxes_cxcywh[:1], 40 * halves.masks[:1] - 20, halves, torch.ones(1, 2) > 0, uniform
+    found = Matcher(WEIGHTS, 64).match_points(
+        halves.boxes_cxcywh[None, :1],
+        40 * halves.masks[None, :1] - 20,
+        Truths.of([halves]),
+        [np.ones((1, 2), np.bool_)],
+        uniform,
     )
-    assert (queries.tolist(), numbers.tolist()) == ([0], [0])
+    assert (found.query.tolist(), found.instance.tolist()) == ([0], [0])
 
 
 @pytest.mark.parametrize("softmax", [True, False])
@@ -68,9 +87,9 @@ def test_the_right_answer_costs_little_and_the_swapped_one_much(
     halves: Truth, softmax: bool
 ) -> None:
     criterion = ReferCriterion(WEIGHTS, 64, softmax)
-    asked = [ReferTruth(torch.tensor([[True, True]]), torch.tensor([0, 1]))]
-    right = criterion([answer(halves, [0, 1], [0, 1])], [halves], asked, uniform)
-    swapped = criterion([answer(halves, [0, 1], [1, 0])], [halves], asked, uniform)
+    asked = [asked_of([[True, True]], [0, 1])]
+    right = criterion([answer(halves, [0, 1], [0, 1])], Truths.of([halves]), asked, uniform)
+    swapped = criterion([answer(halves, [0, 1], [1, 0])], Truths.of([halves]), asked, uniform)
     assert right["refer_match_0"] < 0.01 if softmax else right["refer_match_0"] < 0.5
     assert swapped["refer_match_0"] > 10 * right["refer_match_0"]
     assert right["refer_box_l1_0"] == pytest.approx(0, abs=1e-5)
@@ -78,9 +97,9 @@ def test_the_right_answer_costs_little_and_the_swapped_one_much(
 
 
 def test_suppressed_proposals_do_not_compete(halves: Truth) -> None:
-    asked = [ReferTruth(torch.tensor([[True, True]]), torch.tensor([0]))]
-    alone = CRITERION([answer(halves, [0, 1], [0])], [halves], asked, uniform)
-    doubled = CRITERION([answer(halves, [0, 0, 1, 1], [0])], [halves], asked, uniform)
+    asked = [asked_of([[True, True]], [0])]
+    alone = CRITERION([answer(halves, [0, 1], [0])], Truths.of([halves]), asked, uniform)
+    doubled = CRITERION([answer(halves, [0, 0, 1, 1], [0])], Truths.of([halves]), asked, uniform)
     torch.testing.assert_close(doubled["refer_match_0"], alone["refer_match_0"])
 
 
@@ -93,10 +112,10 @@ def test_every_layer_has_all_losses_and_images_may_differ_in_prompts(halves: Tru
         torch.randn(2, 4, 8, 8, requires_grad=True),
     )
     asked = [
-        ReferTruth(torch.tensor([[True, True], [False, True]]), torch.tensor([1, 0])),
-        ReferTruth(torch.zeros(2, 0, dtype=torch.bool), torch.zeros(0, dtype=torch.long)),
+        asked_of([[True, True], [False, True]], [1, 0]),
+        NOTHING,
     ]
-    losses = CRITERION([layer, layer], [halves, empty], asked, uniform)
+    losses = CRITERION([layer, layer], Truths.of([halves, empty]), asked, uniform)
     terms = ("mask_bce", "mask_dice", "box_l1", "box_giou", "iou", "match")
     assert set(losses) == {f"refer_{term}_{i}" for term in terms for i in (0, 1)}
     torch.stack(list(losses.values())).sum().backward()
@@ -113,8 +132,7 @@ def test_a_batch_without_objects_can_be_trained_on() -> None:
         torch.rand(1, 4, 4),
         torch.randn(1, 4, 8, 8, requires_grad=True),
     )
-    nothing = ReferTruth(torch.zeros(2, 0, dtype=torch.bool), torch.zeros(0, dtype=torch.long))
-    losses = CRITERION([layer], [empty], [nothing], uniform)
+    losses = CRITERION([layer], Truths.of([empty]), [NOTHING], uniform)
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert total == 0
