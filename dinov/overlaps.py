@@ -27,7 +27,7 @@ _APART = 0.2
 def mask_overlaps(mask_logits: Tensor) -> Areas:
     """[N, h, w] logits to the areas of overlap of what is positive."""
     flat = (mask_logits > 0).flatten(1).to(torch.float32)
-    return (flat @ flat.T).double().cpu().numpy()
+    return (flat @ flat.T).cpu().double().numpy()
 
 
 def rle_overlaps(rles: Sequence[Rle]) -> Areas:

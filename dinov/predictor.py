@@ -213,17 +213,19 @@ class Predictor:
 
     @torch.inference_mode()
     def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
-        """[P, C] embeddings of the prompts drawn on one image.
+        """[P, C] float32 embeddings of the prompts drawn on one image, on the CPU.
+
+        There they meet those that are read from files; they are small, and go where they are used.
 
         Raises:
             InvalidPrompt: if a prompt is outside the image or has no area.
         """
         encoded = self._encode(image, _content_key(image))
         if not prompts:
-            return encoded.pyramid.levels[0].new_zeros(0, encoded.pyramid.levels[0].shape[1])
+            return torch.zeros(0, encoded.pyramid.levels[0].shape[1])
         masks = [encoded.transform.apply_mask(rasterise(p, image.shape[:2])) for p in prompts]
         stacked = torch.from_numpy(np.stack(masks)).to(self.device)
-        return self._compute(self._model.encode_prompts, encoded.pyramid, stacked).float()
+        return self._compute(self._model.encode_prompts, encoded.pyramid, stacked).float().cpu()
 
     @torch.inference_mode()
     def segment(
@@ -299,8 +301,9 @@ class Predictor:
         proposals = self._proposals.get_or_compute(
             key, lambda: self._compute(self._model.decode_proposals, encoded.pyramid)
         )
-        concepts = concepts.to(self.device)
-        categories = self._compute(self._model.decode_categories, encoded.pyramid, concepts)
+        categories = self._compute(
+            self._model.decode_categories, encoded.pyramid, concepts.to(self.device)
+        )
         logits = (proposals.vectors.float() @ categories.float().mT)[0]
         return logits, proposals, encoded
 
@@ -337,7 +340,7 @@ class Predictor:
             InvalidPrompt: if the bank holds no positive prompt.
         """
         bank.require(self.fingerprint)
-        embeddings = bank.concept_embeddings().to(self.device)
+        embeddings = bank.concept_embeddings()
         key = _content_key(image)
         encoded = self._encode(image, key)
         pyramid = encoded.pyramid
@@ -347,7 +350,7 @@ class Predictor:
             return take(points, surviving(points, pyramid.mask_features, options))
 
         points = self._points.get_or_compute((key, options), compute)
-        prompts = self._compute(self._model.decode_prompts, pyramid, embeddings)
+        prompts = self._compute(self._model.decode_prompts, pyramid, embeddings.to(self.device))
         scores = (prompts.float() @ points.vectors.float().mT)[0]
         referral = to_referral(
             match_probabilities(scores, bank.category_ids, bank.negative_ids),

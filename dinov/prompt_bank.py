@@ -24,7 +24,7 @@ _SIGNS = ("positive", "negative")
 
 @dataclass(frozen=True)
 class PromptBank:
-    """Embeddings [P, C] of each category's prompts, and the model they were made with.
+    """Embeddings [P, C] of each category's prompts, on the CPU, and the model they were made with.
 
     ``negatives`` are examples of what a category is not; they are optional. ``categories`` says how
     they are called; a bank that is not stored can do without.
@@ -150,14 +150,6 @@ class PromptBank:
                 "again, or use the model that made them: --checkpoint, --input-size."
             )
 
-    def on_cpu(self) -> PromptBank:
-        """The same, to be sent where there may be no such device."""
-        positives, negatives = (
-            {i: group.cpu() for i, group in groups.items()}
-            for groups in (self.positives, self.negatives)
-        )
-        return replace(self, positives=positives, negatives=negatives)
-
     def save(self, path: Path) -> Path:
         """Write everything to a safetensors file.
 
@@ -165,7 +157,7 @@ class PromptBank:
             OSError: if the place cannot be written to.
         """
         tensors = {
-            f"{sign}.{category_id}": group.detach().float().cpu().contiguous()
+            f"{sign}.{category_id}": group.detach().float().contiguous()
             for sign, groups in zip(_SIGNS, (self.positives, self.negatives), strict=True)
             for category_id, group in groups.items()
         }
@@ -212,7 +204,7 @@ class PromptBank:
 def _mean(examples: Tensor, max_examples: int, key: Sequence[int]) -> Tensor:
     if len(examples) > max_examples:
         chosen = np.random.default_rng(key).permutation(len(examples))[:max_examples]
-        examples = examples[torch.from_numpy(np.sort(chosen)).to(examples.device)]
+        examples = examples[torch.from_numpy(np.sort(chosen))]
     return examples.mean(0)
 
 
@@ -234,6 +226,4 @@ def _common_ids(
 
 def _concatenate(parts: Sequence[Mapping[int, Tensor]]) -> dict[int, Tensor]:
     ids = sorted({i for part in parts for i in part})
-    groups = {i: [part[i] for part in parts if i in part] for i in ids}
-    # What was read from a file is on the CPU, what was just embedded where the model is.
-    return {i: torch.cat([one.to(group[0].device) for one in group]) for i, group in groups.items()}
+    return {i: torch.cat([part[i] for part in parts if i in part]) for i in ids}

@@ -145,7 +145,7 @@ def to_referral(
         for *row, threshold in zip(indices, scores, score_thresholds, strict=True)
     ]
     masks = {
-        index: final_mask_logits(points, mask_features, index, transform).numpy() > 0
+        index: (final_mask_logits(points, mask_features, index, transform) > 0).cpu().numpy()
         for index in {index for row in ranked for index, _ in row}
     }
     candidates = {
@@ -162,9 +162,9 @@ def to_referral(
 def final_mask_logits(
     points: PointProposals, mask_features: Tensor, index: int, transform: ImageTransform
 ) -> Tensor:
-    """[H, W] mask logits of one proposal at the original size of the target, on the CPU."""
+    """[H, W] mask logits of one proposal at the original size of the target."""
     logits = masks_of(points.mask_vectors[:, index, None], mask_features)[0]
-    return resize_mask_logits(logits.float(), transform)[0].cpu()
+    return resize_mask_logits(logits.float(), transform)[0]
 
 
 def _of_granularities(count: int, options: ReferOptions) -> Tensor:

@@ -107,8 +107,7 @@ class Segmenter:
 
     def __reduce__(self) -> tuple[Any, ...]:
         path = find(self._model.checkpoint)
-        bank = self._bank.on_cpu()
-        return _unpacked, (path.name, path.read_bytes(), self._model, bank, self._finding)
+        return _unpacked, (path.name, path.read_bytes(), self._model, self._bank, self._finding)
 
 
 def _unpacked(

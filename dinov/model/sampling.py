@@ -215,12 +215,14 @@ def sample_on_grids(
         weights.permute(0, 2, 3, 4, 1).contiguous().flatten(0, 1)[:, None]
     )  # [B * h, 1, l, p, Q]
     maps = value.float().permute(0, 2, 3, 1).flatten(0, 1)  # [B * h, D, N]
+    # Of all levels at once: every tensor made of numbers is a wait for a GPU.
+    wh = places.new_tensor([(width, height) for height, width in sizes_hw])
+    grids = 2 * places / wh[:, None, None] - 1
     total: Tensor | int = 0
     level_maps = maps.split([height * width for height, width in sizes_hw], dim=-1)
-    for level, ((height, width), level_map) in enumerate(zip(sizes_hw, level_maps, strict=True)):
-        grid = 2 * places[:, level] / places.new_tensor([width, height]) - 1
+    for level, (size_hw, level_map) in enumerate(zip(sizes_hw, level_maps, strict=True)):
         samples = F.grid_sample(
-            level_map.unflatten(-1, (height, width)), grid, align_corners=False
+            level_map.unflatten(-1, size_hw), grids[:, level], align_corners=False
         )  # [B * h, D, p, Q]
         total = total + (samples * weights[:, :, level]).sum(2)
     assert isinstance(total, Tensor)

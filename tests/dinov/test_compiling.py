@@ -15,7 +15,8 @@ from dinov.config import VARIANTS
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def make_model(variant: str) -> DINOv:
@@ -29,16 +30,22 @@ def make_model(variant: str) -> DINOv:
 
 @torch.inference_mode()
 @pytest.mark.parametrize(
-    ("variant", "backend"),
-    [("tiny", "eager"), pytest.param("lite", "inductor", marks=pytest.mark.slow)],
+    ("variant", "backend", "device"),
+    [
+        ("tiny", "eager", CPU),
+        pytest.param("lite", "inductor", CPU, marks=pytest.mark.slow),
+        pytest.param("lite", "inductor", GPU, marks=[pytest.mark.slow, needs_gpu]),
+    ],
 )
-def test_compiled_layers_encode_images_of_any_size_alike(variant: str, backend: str) -> None:
-    model, compiled = make_model(variant), make_model(variant)
-    compile_layers(compiled, CPU, backend=backend)
+def test_compiled_layers_encode_images_of_any_size_alike(
+    variant: str, backend: str, device: torch.device
+) -> None:
+    model, compiled = make_model(variant).to(device), make_model(variant).to(device)
+    compile_layers(compiled, device, backend=backend)
     assert list(compiled.state_dict()) == list(model.state_dict())
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     for size_hw in [(96, 128), (160, 96)]:
-        pixels = torch.randn(1, 3, *size_hw)
+        pixels = torch.randn(1, 3, *size_hw, device=device)
         found, expected = compiled.encode_image(pixels), model.encode_image(pixels)
         for level, expected_level in zip(found.levels, expected.levels, strict=True):
             torch.testing.assert_close(level, expected_level, atol=5e-5, rtol=0)

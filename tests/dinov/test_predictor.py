@@ -282,19 +282,6 @@ def test_an_unknown_precision_is_refused() -> None:
         make_predictor(precision="float8")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_finds_the_same() -> None:
-    on_cpu, on_gpu = (
-        predictor.segment(
-            photo(1),
-            predictor.embed_references([Reference(photo(0), [BOX])]),
-            score_threshold=0.0,
-        )
-        for predictor in (make_predictor(), make_predictor(device="cuda"))
-    )
-    assert [i.category_id for i in on_gpu.instances] == [i.category_id for i in on_cpu.instances]
-
-
 def test_a_negative_on_a_positive_prompt_is_cut_out_of_it() -> None:
     predictor = make_predictor()
     hole = Prompt(1, PromptType.BOX, (20.0, 20.0, 40.0, 40.0), positive=False)

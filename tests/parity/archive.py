@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -22,6 +23,8 @@ from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.upstream import from_official, our_name
 
 VARIANT_OF = {"tiny": "tiny", "tiny5": "tiny5", "swinT": "swin-t", "swinL": "swin-l"}
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def load_script(path: Path) -> ModuleType:
@@ -39,13 +42,15 @@ class Parity:
     """One archive, the model that belongs to it, and the recipe's images and prompts.
 
     With another seed than 0 all weights are others, and so is nothing recorded. ``more_images`` are
-    (height, width) of images that the recipe draws beside its own, by name.
+    (height, width) of images that the recipe draws beside its own, by name. Everything is computed
+    on ``device``.
     """
 
     name: str
     folder: Path
     seed: int = 0
     more_images: tuple[tuple[str, tuple[int, int]], ...] = ()
+    device: str = "cpu"
 
     @cached_property
     def recipe(self) -> Any:
@@ -77,7 +82,7 @@ class Parity:
     def model(self) -> DINOv:
         model = build_model(self.config).eval()
         model.load_state_dict(from_official(self.official_state_dict(model)), strict=True)
-        return model
+        return model.to(self.device)
 
     def official_state_dict(self, model: DINOv) -> dict[str, Tensor]:
         """Every tensor of the official layout, without prefix."""
@@ -96,12 +101,13 @@ class Parity:
 
     def pixels(self, image: str) -> Tensor:
         rgb = self.recipe.image(image).permute(1, 2, 0).numpy()
-        return torch.from_numpy(self.transform(image).apply_image(rgb))[None]
+        return torch.from_numpy(self.transform(image).apply_image(rgb))[None].to(self.device)
 
     def prompts(self, image: str, *kinds: str) -> Tensor:
         masks = [self.recipe.prompt(image, kind).numpy() for kind in kinds]
         transform = self.transform(image)
-        return torch.stack([torch.from_numpy(transform.apply_mask(mask)) for mask in masks])
+        stacked = torch.stack([torch.from_numpy(transform.apply_mask(mask)) for mask in masks])
+        return stacked.to(self.device)
 
     @lru_cache  # noqa: B019 - lives as long as the session's fixture
     def features(self, image: str) -> dict[str, Tensor]:
@@ -127,7 +133,7 @@ class Parity:
     def check(self, name: str, value: Tensor, atol: float) -> None:
         """Compare with the recorded tensor; for bool tensors ``atol`` is a share of the pixels."""
         assert name in self.golden.index, f"{name} is not in the archive"
-        error, _ = self.golden.compare(name, value)
+        error, _ = self.golden.compare(name, value.cpu())
         limit = atol * value.numel() if value.dtype == torch.bool else atol
         assert error <= limit, f"{name}: off by {error:.2e}, allowed {limit:.2e}"
 
@@ -135,7 +141,7 @@ class Parity:
         """The recorded indices rank these scores, best first; near ties may swap."""
         order = self.golden.stored(name)
         assert sorted(order.tolist()) == list(range(len(scores)))
-        ranked = scores[order]
+        ranked = scores.cpu()[order]
         assert bool((ranked[1:] <= ranked[:-1] + atol).all()), f"{name}: another order"
 
     def recorded(self, pattern: str, values: Sequence[str]) -> list[str]:

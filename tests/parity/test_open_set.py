@@ -17,14 +17,15 @@ from dinov.model.prompt_encoder import allowed_positions
 from dinov.model.queries import QueryKind, attention_allowed
 from dinov.postprocess import reference_demo
 from dinov.upstream import UNUSED_KEYS, our_name
-from tests.parity.archive import Parity
+from tests.parity.archive import Parity, needs_cuda
 
 # Recommended tolerances, section 2 of the notes beside the recorded tensors.
 INPUT, FEATURES, LOGITS, BOXES, MASKS, SCORES, PIXELS = 1e-6, 5e-5, 1e-4, 1e-5, 3e-4, 1e-5, 1e-5
 
 SMALL = ["tiny", "tiny5"]
 LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("swinT", "swinL")]
-GENERIC = [*SMALL, *LARGE]
+ON_GPU = [pytest.param(f"{name} on cuda", marks=needs_cuda) for name in ("tiny", "tiny5", "swinT")]
+GENERIC = [*SMALL, *LARGE, *ON_GPU]
 CASES = ["single", "mean2", "three"]
 
 ParityOf = Callable[[str], Parity]
@@ -41,7 +42,7 @@ class TestOpenSet:
         own = parity.model.state_dict()
         for key, entry in parity.manifest.items():
             if key not in UNUSED_KEYS:
-                value = own[our_name(key)].numpy()
+                value = own[our_name(key)].cpu().numpy()
                 assert zlib.crc32(np.ascontiguousarray(value).tobytes()) == entry["crc32"], key
 
     def test_encoding_an_image(self, parity: Parity) -> None:

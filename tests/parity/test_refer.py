@@ -20,7 +20,7 @@ from dinov.refer import (
     surviving,
     take,
 )
-from tests.parity.archive import Parity
+from tests.parity.archive import Parity, needs_cuda
 
 # Recommended tolerances, section 2 of the notes beside the recorded tensors.
 IOUS, LOGITS, BOXES, MASKS, SCORES, PIXELS = 5e-5, 1e-4, 1e-5, 3e-4, 1e-5, 1e-5
@@ -81,6 +81,8 @@ class Referred:
         ("tiny", 6),
         ("tiny", 20),
         ("tiny5", 6),
+        pytest.param(("tiny on cuda", 20), marks=needs_cuda),
+        pytest.param(("tiny5 on cuda", 6), marks=needs_cuda),
         pytest.param(("swinT", 6), marks=pytest.mark.slow),
         pytest.param(("swinT", 20), marks=pytest.mark.slow),
     ],
@@ -112,7 +114,7 @@ def test_the_same_proposals_survive_every_filter(referred: Referred) -> None:
     kept = referred.survivors()
     assert set(kept.tolist()) == set(recorded[f"{name}/after_area"])
     # The order is that of falling IoU scores; near ties may swap.
-    order = torch.tensor(recorded[f"{name}/after_area"])
+    order = recorded[f"{name}/after_area"]
     torch.testing.assert_close(
         referred.points.ious[0, kept], referred.points.ious[0, order], atol=IOUS, rtol=0
     )
