@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,18 @@ def test_images_are_reviewed_one_after_the_other(
     page.keyboard.press("Shift+Enter")
     studio.expect_open("two.png")
     expect(studio.card("blue.png")).to_contain_text("Empty")
-    page.get_by_role("button", name="Reviewed, next").click()
+    mark = page.get_by_role("button", name="Reviewed, next")
+    expect(mark).to_have_attribute("title", re.compile(r"\(Shift\+Enter\)$"))
+    # Tooltips name the keys in use, also while the page is open.
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Reviewed, next; or review again: Shift Enter").click()
+    page.keyboard.press("y")
+    page.keyboard.press("?")
+    expect(mark).to_have_attribute("title", re.compile(r"\(Y\)$"))
+    page.keyboard.press("y")
     expect(strip).to_contain_text("3 of 3 reviewed")
     # The last one stays open, and is given back in the same way.
-    page.keyboard.press("Shift+Enter")
+    page.get_by_role("button", name="Review again").click()
     expect(studio.card("two.png")).to_contain_text("To review")
     expect(strip).to_contain_text("2 of 3 reviewed")
     page.reload()

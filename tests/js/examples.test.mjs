@@ -17,7 +17,8 @@ function loaded() {
 
 test("a found object becomes a mask of its category, as an edit of the marks", () => {
   const store = loaded();
-  assert.match(addExample(store, { categoryId: 3, rle: RLE }), /reference of coin/);
+  const said = addExample(store, { categoryId: 3, rle: RLE }, "U");
+  assert.equal(said, "Now a reference of coin; U takes it back");
   const [prompt] = store.prompts;
   assert.ok(prompt.id);
   assert.deepEqual(
@@ -29,10 +30,10 @@ test("a found object becomes a mask of its category, as an edit of the marks", (
 
 test("the same object is no second example of its category, but may be one of another", () => {
   const store = loaded();
-  addExample(store, { categoryId: 3, rle: RLE });
-  assert.match(addExample(store, { categoryId: 3, rle: { ...RLE } }), /already/);
+  addExample(store, { categoryId: 3, rle: RLE }, "");
+  assert.match(addExample(store, { categoryId: 3, rle: { ...RLE } }, ""), /already/);
   assert.equal(store.prompts.length, 1);
-  addExample(store, { categoryId: 4, rle: RLE });
-  addExample(store, { categoryId: 3, rle: { ...RLE, counts: "62:" } });
+  addExample(store, { categoryId: 4, rle: RLE }, "");
+  addExample(store, { categoryId: 3, rle: { ...RLE, counts: "62:" } }, "");
   assert.equal(store.prompts.length, 3);
 });

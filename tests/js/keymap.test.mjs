@@ -99,6 +99,7 @@ test("a key that is given to another action is taken from the first; a reset tak
   assert.equal(keymap.actionOf("p").id, "tool-box");
   assert.deepEqual(keymap.keysOf("tool-point"), []);
   assert.equal(keymap.shown("tool-point"), "");
+  assert.equal(keymap.allShown["tool-point"], "");
   keymap.bind("tool-point", "b");
   keymap.reset("tool-box");
   assert.deepEqual(keymap.keysOf("tool-box"), ["b"]);

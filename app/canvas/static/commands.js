@@ -117,7 +117,8 @@ export class Commands extends InstanceCommands {
     const found = surface.left.find(({ id }) => id === instanceId);
     if (store.readOnly || !store.image) return;
     if (!found) {
-      surface.say("Select a found object first; Q makes it a reference");
+      const key = surface.keymap.shown("reference");
+      surface.say(`Select a found object first${key && `; ${key} makes it a reference`}`);
       return;
     }
     const { id: imageId } = store.image;
@@ -128,8 +129,8 @@ export class Commands extends InstanceCommands {
     }
     const rle = await answer.json();
     if (store.image?.id !== imageId) return;
-    const said = addExample(store, { categoryId: found.categoryId, rle });
-    surface.say(said);
+    const undoKey = surface.keymap.shown("undo");
+    surface.say(addExample(store, { categoryId: found.categoryId, rle }, undoKey));
   }
 
   escape() {

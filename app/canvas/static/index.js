@@ -8,7 +8,8 @@
  * dinov:reference {instance_id}, dinov:command {name, argument}, dinov:changed {image_id,
  * prompts_rev} (somebody may have changed the marks). It says dinov:hover {instance_id},
  * dinov:selected {instance_ids}, dinov:category itself, and for keys that mean something to other
- * parts of the page dinov:page {does}.
+ * parts of the page dinov:page {does}; and dinov:keys {shown by action}, when asked by
+ * dinov:keys-asked and whenever somebody has chosen others.
  */
 import { FoundBar } from "./found_bar.js";
 import { InstanceBar } from "./instance_bar.js";
@@ -33,7 +34,9 @@ function stageLabel(keymap) {
   const name = (tool) => (tool === "mask" ? "brush" : tool);
   const keys = tools.map((tool) => `${keymap.shown(`tool-${tool}`)} ${name(tool)}`).join(", ");
   const help = keymap.shown("help").replace("?", "question mark");
-  return `Image with marks. ${keys}. Arrows move the crosshair, Enter places. ${help} lists all keys.`;
+  const place = keymap.shown("enter");
+  const places = place && `, ${place} places`;
+  return `Image with marks. ${keys}. Arrows move the crosshair${places}. ${help} lists all keys.`;
 }
 
 /**
@@ -163,6 +166,7 @@ class Canvas {
     this.on(document, "dinov:command", ({ detail }) => this.commands[detail.name](detail.argument));
     this.on(document, "dinov:changed", ({ detail }) => this.followOthers(detail));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
+    this.on(document, "dinov:keys-asked", () => tell("dinov:keys", this.keymap.allShown));
   }
 
   /** Listen as long as the canvas is on the page: Gradio tells nobody when it removes it. */
@@ -318,6 +322,7 @@ class Canvas {
   showKeys() {
     showKeys(this.host, this.keymap);
     this.surface.element.setAttribute("aria-label", stageLabel(this.keymap));
+    tell("dinov:keys", this.keymap.allShown);
     this.update();
   }
 

@@ -75,6 +75,7 @@ export class InstanceCommands {
   tell(operation, done) {
     const { length } = operation.ids;
     const what = length === 1 ? "Object" : `${length} objects`;
-    return this.editor.run(operation, `${what} ${done}; ${this.surface.keymap.shown("undo")} undoes`);
+    const key = this.surface.keymap.shown("undo");
+    return this.editor.run(operation, `${what} ${done}${key && `; ${key} undoes`}`);
   }
 }

@@ -248,6 +248,11 @@ export class Keymap {
     return key ? keyNames(key).join("+") : "";
   }
 
+  /** @returns {Record<string, string>} the first key of every action, as people write it. */
+  get allShown() {
+    return Object.fromEntries(ACTIONS.map(({ id }) => [id, this.shown(id)]));
+  }
+
   /** @returns {boolean} whether an action has other keys than those of the table. */
   isChanged(id) {
     return this.keysOf(id).join() !== BY_ID.get(id).keys.join();

@@ -220,12 +220,12 @@ export class StatusLine {
 
 const OBJECT_HINTS = {
   box: "Drag a box: it becomes an object",
-  mask: "Paint an object; further strokes go on with it, Esc begins another",
+  mask: "Paint an object; further strokes go on with it",
   polygon: "Click corner after corner: the polygon becomes an object",
 };
 
 const HINTS = {
-  retouch: "Paint on the selected object; the right button or the eraser takes away, Esc ends",
+  retouch: "Paint on the selected object; the right button or the eraser takes away",
   cut: "Draw a stroke right across the selected object, from outside to outside",
   select: "Click a mark or a found object to select it",
   point: "Click on an object",
@@ -246,13 +246,15 @@ function hintFor({ image, store, settings, keymap, draft }) {
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
   if (draft?.type === "outline")
-    return "Drag corners and sides; Ctrl+click removes a corner, Enter keeps the outline, Esc drops it";
+    return `Drag corners and sides; Ctrl+click removes a corner${byKey(keymap, "enter", "keeps the outline")}${byKey(keymap, "escape", "drops it")}`;
   if (store.selectedPrompt && settings.tool === "mask")
     return `Painting: ${described(store.selectedPrompt, store)}${byKey(keymap, "enter", "begins a new one")}`;
   if (store.selectedPrompt)
     return `${described(store.selectedPrompt, store)}: drag to move${byKey(keymap, "delete", "deletes")}`;
-  if (settings.tool === "retouch" || settings.tool === "cut") return HINTS[settings.tool];
-  if (settings.annotates && OBJECT_HINTS[settings.tool]) return OBJECT_HINTS[settings.tool];
+  if (settings.tool === "cut") return HINTS.cut;
+  if (settings.tool === "retouch") return HINTS.retouch + byKey(keymap, "escape", "ends");
+  if (settings.annotates && OBJECT_HINTS[settings.tool])
+    return OBJECT_HINTS[settings.tool] + (settings.tool === "mask" ? byKey(keymap, "escape", "begins another") : "");
   if (store.selectedInstanceIds.length) return "Shift+click selects more objects";
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;

@@ -175,7 +175,8 @@ export class CategoryMenu {
       };
       const row = make("li", { ...attributes, onclick: () => this.pick(index) });
       row.append(swatch(color), make("span", { class: "pc-name" }, name));
-      if (index < 9) row.append(make("kbd", {}, String(index + 1)));
+      const key = this.surface.keymap.shown(`category-${index + 1}`);
+      if (key) row.append(make("kbd", {}, key));
       return row;
     });
     this.list.replaceChildren(...rows);

@@ -11,6 +11,7 @@ import {
   syncList,
   tell,
 } from "./dom.js";
+import { keyCap } from "./keys.js";
 import { keep, recall } from "./remembered.js";
 import { section } from "./section.js";
 import { thresholdEditor } from "./threshold_editor.js";
@@ -172,7 +173,7 @@ function row(category, place, trigger, { activate, hide, edit }) {
           .join(" · "),
       ),
     ),
-    category.key && h("kbd", { "aria-hidden": "true" }, String(category.key)),
+    category.key && keyCap(`category-${category.key}`, { "aria-hidden": "true" }),
     iconButton("sliders", `Score threshold of ${category.name}`, () => edit(category.id)),
     iconButton("pencil", "Rename", rename),
     iconButton("trash", "Delete the category", remove),

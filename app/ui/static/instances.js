@@ -3,7 +3,8 @@
  * without a pointer. The list chooses; what is done to the chosen ones is done by the canvas.
  */
 import { bulkControls } from "./bulk.js";
-import { follow, h, hear, icon, iconButton, syncList, tell } from "./dom.js";
+import { follow, h, hear, icon, syncList, tell } from "./dom.js";
+import { keyButton, keyed, withKey } from "./keys.js";
 import { keep, recall } from "./remembered.js";
 import { section } from "./section.js";
 import { isShown, withThreshold } from "./thresholds.js";
@@ -127,14 +128,16 @@ function renderHead({ count, note, tools, bulk }, state) {
   const left = rows.length - rejected;
   count.textContent =
     instances === null ? "" : `${left}${rejected ? ` · ${rejected} rejected` : ""}`;
-  note.textContent = explain(state, rows);
-  note.hidden = !note.textContent;
+  keyed(note, () => {
+    note.textContent = explain(state, rows);
+    note.hidden = !note.textContent;
+  });
   tools.hidden = !instances?.length;
   bulk.render();
 }
 
 function explain({ instances, objects }, rows) {
-  if (instances === null) return "Not segmented yet. Objects can also be drawn by hand (D).";
+  if (instances === null) return `Not segmented yet. ${withKey("Objects can also be drawn by hand", "annotate")}.`;
   if (objects.length) return missingObjects(objects, instances, rows);
   if (!instances.length) return "Nothing found on this image.";
   return rows.length ? "" : "Every proposal is below the score threshold.";
@@ -250,13 +253,15 @@ function buildRow(instance, choose) {
     { class: `st-row is-${status}`, onpointerenter: highlight, onpointerleave: release },
     h("span", { class: "st-dot", style: { "--dot": color } }),
     main,
-    iconButton("check", "Accept (A)", () => decide("accepted"), {
+    keyButton("check", "Accept", "accept", () => decide("accepted"), {
       disabled: status === "accepted",
     }),
-    iconButton("close", "Reject (X)", () => decide("rejected"), {
+    keyButton("close", "Reject", "reject", () => decide("rejected"), {
       disabled: status === "rejected",
     }),
-    iconButton("mark", "Use as a reference (Q)", () => tell("reference", { instance_id: id })),
+    keyButton("mark", "Use as a reference", "reference", () =>
+      tell("reference", { instance_id: id }),
+    ),
   );
 }
 

@@ -2,6 +2,7 @@
 import { follow, h, icon, iconButton, plural, syncList, tell } from "./dom.js";
 import { bankBox, conceptRow } from "./concepts.js";
 import { isActive, jobBox } from "./job_box.js";
+import { keyed, keyOf } from "./keys.js";
 import { section } from "./section.js";
 
 export function mount(context) {
@@ -56,13 +57,14 @@ export function mount(context) {
 
 function build(score) {
   const count = h("span", { class: "st-subtle" });
-  const empty = h(
-    "p",
-    { class: "st-hint" },
-    "Every mark is an example of its category. Select a good found object and press ",
-    h("kbd", {}, "Q"),
-    " to add it.",
-  );
+  const empty = keyed(h("p", { class: "st-hint" }), (hint) => {
+    const key = keyOf("reference");
+    hint.replaceChildren(
+      "Every mark is an example of its category. Select a good found object and ",
+      ...(key ? ["press ", h("kbd", {}, key)] : ["choose “Use as a reference”"]),
+      " to add it.",
+    );
+  });
   const compare = h(
     "button",
     {

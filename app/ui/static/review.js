@@ -1,5 +1,6 @@
 /** Below the photo: mark it as reviewed and go on, or step to what is not. */
-import { h, hear, icon, iconButton, tell } from "./dom.js";
+import { h, hear, icon, tell } from "./dom.js";
+import { keyButton, keyed, withKey } from "./keys.js";
 import { STATUSES } from "./strip.js";
 
 export function mount({ element }) {
@@ -13,10 +14,14 @@ export function mount({ element }) {
   const bar = h(
     "div",
     { class: "st-review", role: "group", "aria-label": "Review", hidden: true },
-    iconButton("left", "Image before that is not reviewed (,)", () => act("unreviewed-before")),
+    keyButton("left", "Image before that is not reviewed", "unreviewed-before", () =>
+      act("unreviewed-before"),
+    ),
     status,
     mark,
-    iconButton("right", "Next image that is not reviewed (.)", () => act("unreviewed-after")),
+    keyButton("right", "Next image that is not reviewed", "unreviewed-after", () =>
+      act("unreviewed-after"),
+    ),
   );
   element.replaceChildren(bar);
   hear(element, "review", ({ status: current }) => {
@@ -29,9 +34,10 @@ export function mount({ element }) {
     status.replaceChildren(icon(name), word);
     mark.replaceChildren(isReviewed ? "Review again" : "Reviewed, next");
     if (!isReviewed) mark.prepend(icon("check"));
-    mark.title = isReviewed
-      ? "Take it back: what only the review accepted is a proposal again (Shift+Enter)"
-      : "Accept what is shown and go on to the next image that is not reviewed (Shift+Enter)";
+    const says = isReviewed
+      ? "Take it back: what only the review accepted is a proposal again"
+      : "Accept what is shown and go on to the next image that is not reviewed";
+    keyed(mark, () => (mark.title = withKey(says, "review")));
   });
   tell("review-asked", null);
 }
