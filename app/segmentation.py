@@ -47,6 +47,7 @@ from app.settings import Settings
 from app.sharing import Sharing
 from app.statistics import Statistics
 from app.store import Store
+from app.time_spent import TimeSpent
 from app.transfers import Transfers
 from app.videos import Videos
 from app.workspace import Workspace
@@ -69,6 +70,7 @@ class Studio(Workspace):
         self.jobs = jobs
         self.review = Review(store)
         self.statistics = Statistics(store)
+        self.time_spent = TimeSpent(store)
         jobs.offer(SEGMENT, self._segment)
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)

@@ -1,4 +1,4 @@
-"""What is in a project, in figures: instances by category, image, size and score."""
+"""What is in a project, in figures: instances by category, image, size and score; time spent."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from dinov.types import Category
 
 SCORE_BINS = 20
 """The histogram of scores has so many equal bins from 0 to 1."""
+
+TIME_EDGES = (0, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+"""The histogram of the time spent has bins between these, in seconds, and one above."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,31 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class TimeBin:
+    """So many images took from ``low`` seconds up to, but not at, ``high``; None: or more."""
+
+    low: float
+    high: float | None
+    reviewed: int
+    to_review: int
+
+
+@dataclass(frozen=True)
+class TimeFigures:
+    """How long annotators have worked, in seconds, on images that were worked on at all.
+
+    ``per_accepted`` is the total by accepted instance, imported ones left out; None without one,
+    as is the median without an image.
+    """
+
+    total: float
+    images: int
+    median: float | None
+    per_accepted: float | None
+    per_image: tuple[TimeBin, ...]
+
+
+@dataclass(frozen=True)
 class ProjectFigures:
     """A project in figures; instances are those that are shown at its score thresholds.
 
@@ -81,6 +109,7 @@ class ProjectFigures:
     per_image: tuple[tuple[int, int], ...]
     sizes: tuple[Bin, ...]
     scores: dict[Task, tuple[Bin, ...]]
+    time: TimeFigures
 
 
 class Rows(StrEnum):
@@ -104,6 +133,7 @@ class Statistics:
             images = self._store.counts(project_id, thresholds).values()
             counted = self._store.counted(project_id, thresholds)
             categories = self._store.categories(project_id)
+            seconds = self._store.seconds_spent(project_id)
         shown = _shown(counted)
         by_category: dict[int, list[CountedInstance]] = {one.id: [] for one in categories}
         for one in counted:
@@ -117,6 +147,7 @@ class Statistics:
             per_image=tuple(sorted(Counter(one.shown for one in images).items())),
             sizes=_histogram([(_side(one), one) for one in shown], _doubling_edges(shown)),
             scores=_scores(shown),
+            time=_time([(seconds[one.image_id], one.status.is_done) for one in images], shown),
         )
 
     def table(self, project_id: str, rows: Rows) -> str:
@@ -129,13 +160,14 @@ class Statistics:
             counted = self._store.counted(project_id, thresholds)
             files = {one.id: one.file_name for one in self._store.images(project_id)}
             categories = {one.id: one.name for one in self._store.categories(project_id)}
+            seconds = self._store.seconds_spent(project_id)
         if rows is Rows.IMAGES:
             return _csv(
-                "image,status,marks,instances,accepted,rejected",
+                "image,status,marks,instances,accepted,rejected,seconds",
                 (
                     (
                         *(files[one.image_id], one.status.value, one.prompts),
-                        *(one.shown, one.accepted, one.rejected),
+                        *(one.shown, one.accepted, one.rejected, round(seconds[one.image_id], 1)),
                     )
                     for one in images
                 ),
@@ -188,6 +220,34 @@ def _scores(shown: Sequence[CountedInstance]) -> dict[Task, tuple[Bin, ...]]:
     edges = [number / SCORE_BINS for number in range(SCORE_BINS + 1)]
     by_task = {task: [(one.score, one) for one in shown if one.task is task] for task in Task}
     return {task: _histogram(scored, edges) for task, scored in by_task.items() if scored}
+
+
+def _time(spent: Sequence[tuple[float, bool]], shown: Iterable[CountedInstance]) -> TimeFigures:
+    """Sum up the seconds spent on each image, told with whether it was reviewed."""
+    worked = [(seconds, is_reviewed) for seconds, is_reviewed in spent if seconds > 0]
+    accepted = sum(
+        one.status is InstanceStatus.ACCEPTED and one.origin is not Origin.IMPORTED for one in shown
+    )
+    total = sum(seconds for seconds, _ in worked)
+    return TimeFigures(
+        total=total,
+        images=len(worked),
+        median=statistics.median(seconds for seconds, _ in worked) if worked else None,
+        per_accepted=total / accepted if accepted and worked else None,
+        per_image=_time_bins(worked),
+    )
+
+
+def _time_bins(worked: Sequence[tuple[float, bool]]) -> tuple[TimeBin, ...]:
+    """Count images by the seconds spent, up to the bin of the slowest."""
+    counts = Counter((bisect_right(TIME_EDGES, one) - 1, is_done) for one, is_done in worked)
+    highs = (*TIME_EDGES[1:], None)
+    last = max((number for number, _ in counts), default=-1)
+    return tuple(
+        TimeBin(low, high, counts[number, True], counts[number, False])
+        for number, (low, high) in enumerate(zip(TIME_EDGES, highs, strict=True))
+        if number <= last
+    )
 
 
 def _side(one: CountedInstance) -> float:

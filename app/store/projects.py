@@ -124,6 +124,16 @@ class ProjectRows(Database):
         """Set columns of an image."""
         self._update("images", image_id, values)
 
+    def add_seconds_spent(self, image_id: int, seconds: float) -> None:
+        """Add to the time that was worked on an image, which is no change of the project."""
+        query = "UPDATE images SET seconds_spent = seconds_spent + ? WHERE id = ?"
+        self._write(query, (seconds, image_id))
+
+    def seconds_spent(self, project_id: str) -> dict[int, float]:
+        """Return for how long each image of a project was worked on, by its id."""
+        query = "SELECT id, seconds_spent FROM images WHERE project_id = ?"
+        return {row["id"]: row["seconds_spent"] for row in self._all(query, (project_id,))}
+
     def remove_image(self, image_id: int) -> None:
         """Remove an image with its prompts and results."""
         self._write("DELETE FROM images WHERE id = ?", (image_id,))

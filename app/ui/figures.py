@@ -1,4 +1,4 @@
-"""The statistics over HTTP: the figures of the page, and tables to download."""
+"""The statistics over HTTP: the figures of the page, tables to download, and the time spent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from app.segmentation import Studio
 from app.statistics import Rows
 from app.ui.exports import export_file_name
+
+
+class TimeReport(BaseModel):
+    """The seconds in which somebody worked on images, since the page's last report."""
+
+    browser: str = Field(max_length=64)
+    image_ids: list[int] = Field(max_length=1000)
+    seconds: list[float] = Field(max_length=1000)
 
 
 def figure_routes(studio: Studio) -> APIRouter:
@@ -30,5 +39,9 @@ def figure_routes(studio: Studio) -> APIRouter:
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
         )
+
+    @router.post("/time-spent", include_in_schema=False, status_code=204)
+    def time_spent(report: TimeReport) -> None:
+        studio.time_spent.add(report.image_ids, report.seconds, report.browser)
 
     return router

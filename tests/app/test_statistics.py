@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.project import Task
-from app.statistics import Counts, Rows
+from app.project import Origin, Task
+from app.statistics import Counts, Rows, TimeBin
 from tests.app.conftest import BLUE, as_bytes, decide, draw
 
 
@@ -30,6 +30,8 @@ def test_an_empty_project_has_figures_too(studio):
     figures = studio.statistics.figures(studio.create_project().id)
     assert (figures.images, figures.counts.instances, figures.categories) == (0, 0, ())
     assert (figures.sizes, figures.scores, figures.counts.acceptance) == ((), {}, None)
+    time = figures.time
+    assert (time.total, time.median, time.per_accepted, time.per_image) == (0, None, None, ())
 
 
 def test_what_is_shown_is_counted_by_category_image_size_and_score(searched):
@@ -100,6 +102,30 @@ def test_tables_hold_a_row_for_everything(searched):
     assert {(one["area"], one["origin"], one["task"]) for one in instances} == {
         ("400", "found", "generic")
     }
+
+
+def test_time_spent_is_told_by_image_and_by_accepted_instance(searched):
+    studio, store = searched.studio, searched.studio._store
+    for image, seconds in (
+        (searched.reference, 12.0),
+        (searched.target, 100),
+        (searched.target, 8),
+    ):
+        store.add_seconds_spent(image.id, seconds)
+    studio.review.mark(searched.target.id)
+    time = studio.statistics.figures(searched.id).time
+    # Two accepted instances; the image that nobody has worked on is left out of the median.
+    assert (time.total, time.images, time.median) == (120.0, 2, 60.0)
+    assert time.per_accepted == pytest.approx(60.0)
+    filled = [one for one in time.per_image if one.reviewed + one.to_review]
+    assert filled == [TimeBin(10, 20, 0, 1), TimeBin(60, 120, 1, 0)]
+    assert time.per_image[-1] == filled[-1]
+    images = read(studio.statistics.table(searched.id, Rows.IMAGES))
+    assert [one["seconds"] for one in images] == ["12.0", "108.0", "0.0"]
+    # Nobody spent time on what came from a file.
+    first = next(one for one in store.instances(searched.target.id) if one.score > 0.5)
+    store.update_instance(replace(first, origin=Origin.IMPORTED))
+    assert studio.statistics.figures(searched.id).time.per_accepted == pytest.approx(120.0)
 
 
 def test_a_name_is_no_formula_for_a_spreadsheet(marked):

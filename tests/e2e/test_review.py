@@ -63,9 +63,16 @@ def test_images_are_reviewed_one_after_the_other(
     page.get_by_role("button", name="Review again").click()
     expect(studio.card("two.png")).to_contain_text("To review")
     expect(strip).to_contain_text("2 of 3 reviewed")
+    # The time this took is told when the page is left, at the latest.
+    with page.expect_response("**/time-spent") as told:
+        page.evaluate("window.dispatchEvent(new Event('blur'))")
+    assert told.value.ok
     page.reload()
     expect(strip).to_contain_text("2 of 3 reviewed")
     project = studio_server.studio.projects()[0]
+    figures = studio_server.studio.statistics.figures(project.id)
+    assert figures.time.images == 3
+    assert 0 < figures.time.total < 300
     statuses = [counts.status for counts in studio_server.studio.counts(project.id).values()]
     assert statuses == [ReviewStatus.REVIEWED, ReviewStatus.PROPOSED, ReviewStatus.EMPTY]
 

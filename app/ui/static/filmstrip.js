@@ -4,6 +4,7 @@ import { cardList } from "./card_list.js";
 import { follow, h, hear, icon, tell } from "./dom.js";
 import { isReviewed, merged, neighbour, passes, progress, sorted } from "./strip.js";
 import { stripTools } from "./strip_tools.js";
+import { timeSpent } from "./time_spent.js";
 import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
@@ -20,6 +21,7 @@ export function mount(context) {
   const uploads = uploader(context, problems, state, send);
   const list = cardList((image) => card(image, { open, send }));
   const tools = stripTools(() => render());
+  const worksOn = timeSpent(element);
   element.replaceChildren(
     h(
       "section",
@@ -61,6 +63,7 @@ export function mount(context) {
     review: () => review(context, state, neighbour(inOrder(), state.image_id, 1, unreviewed, true), render),
   };
   const render = () => {
+    worksOn(state.image_id);
     count.textContent = state.cards.length ? state.cards.length.toLocaleString() : "";
     tools.render(state.cards, state.categories);
     const shown = inOrder().filter(isShown);

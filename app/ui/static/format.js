@@ -9,6 +9,17 @@ export function bytes(count) {
   return `${amount < 10 && power ? amount.toFixed(1) : Math.round(amount)} ${UNITS[power]}`;
 }
 
+/** 8 s, 2 min 5 s, 1 h 20 min; "–" where it is not known. */
+export function duration(seconds) {
+  if (seconds === null) return "–";
+  if (seconds < 9.95) return `${Number(seconds.toFixed(1))} s`;
+  const whole = Math.round(seconds);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  if (hours) return minutes ? `${hours} h ${minutes} min` : `${hours} h`;
+  if (!minutes) return `${rest} s`;
+  return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
+}
+
 const STEPS = [
   [60, "second"],
   [60, "minute"],

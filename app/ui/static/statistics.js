@@ -1,6 +1,7 @@
 /** The open project in figures and plots. */
 import { histogram } from "./charts.js";
 import { h, icon, iconButton, plural } from "./dom.js";
+import { duration } from "./format.js";
 import { overlay } from "./overlay.js";
 
 const TABLES = ["categories", "images", "instances"];
@@ -51,11 +52,12 @@ function draw(figures) {
     return [
       numbers,
       h("p", { class: "st-view-empty" }, "There are no instances yet. Mark an object and press Segment."),
+      h("div", { class: "st-figures" }, timePlot(figures.time)),
     ];
   return [numbers, plots(figures), categoryTable(figures.categories)];
 }
 
-function summary({ images, segmented, reviewed, counts }) {
+function summary({ images, segmented, reviewed, counts, time }) {
   const decided = `${counts.accepted.toLocaleString()} accepted`;
   const byHand = `${counts.corrected.toLocaleString()} of them corrected`;
   return [
@@ -64,6 +66,8 @@ function summary({ images, segmented, reviewed, counts }) {
     number("Instances", counts.instances.toLocaleString(), decided),
     number("Acceptance", percent(counts.acceptance), `${plural(counts.rejected, "instance")} rejected`),
     number("By hand", (counts.corrected + counts.by_hand).toLocaleString(), byHand),
+    number("Time spent", duration(time.total), `median ${duration(time.median)} per image`),
+    number("Time per instance", duration(time.per_accepted), "accepted ones"),
   ];
 }
 
@@ -75,7 +79,7 @@ function percent(share) {
   return share === null ? "–" : `${Math.round(100 * share)} %`;
 }
 
-function plots({ per_image, sizes, scores }) {
+function plots({ per_image, sizes, scores, time }) {
   const parts = ["accepted", "proposed"];
   return h(
     "div",
@@ -93,7 +97,25 @@ function plots({ per_image, sizes, scores }) {
         parts,
       ),
     ),
+    timePlot(time),
   );
+}
+
+/** Nothing before anybody has worked on an image. */
+function timePlot({ per_image }) {
+  return per_image.length > 0 && histogram("Time per image", timeBars(per_image), ["reviewed", "to review"]);
+}
+
+/** A bar for each bin of times, which are seconds up to a minute, then minutes, then hours. */
+export function timeBars(bins) {
+  return bins.map(({ low, high, reviewed, to_review }) => {
+    const [divisor, unit] = low < 60 ? [1, "s"] : low < 3600 ? [60, "min"] : [3600, "h"];
+    const [from, to] = [low / divisor, high === null ? null : high / divisor];
+    const label = to === null ? `≥ ${from} ${unit}` : `${from}–${to} ${unit}`;
+    const images = plural(reviewed + to_review, "image");
+    const name = `${label}: ${images}, ${reviewed.toLocaleString()} reviewed`;
+    return { label, name, parts: [reviewed, to_review] };
+  });
 }
 
 function bar({ accepted, proposed }, label, range) {
