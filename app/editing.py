@@ -15,9 +15,11 @@ from app.project import (
     InstanceStatus,
     InvalidInput,
     Origin,
+    RunOptions,
     StaleEdit,
     StoredInstance,
 )
+from app.provenance import Brought, FoundBy
 from app.results import stored_instance, with_mask
 from app.store import Store
 from dinov import mask_edits
@@ -254,41 +256,71 @@ class Editing:
     # From elsewhere
 
     def add_annotations(
-        self, project_id: str, origin: str, instances: Mapping[int, Sequence[Instance]]
+        self, project_id: str, source: str, brought: Mapping[int, Sequence[Brought]]
     ) -> tuple[int, int]:
-        """Add accepted instances to images, by image id, but none that an image has already.
+        """Add instances of a file to images, by image id, but none that an image has already.
 
-        An instance of the same category and mask that is there, even a deleted one, is accepted.
+        An instance of the same category and mask that is there, even a deleted one, gets the status
+        that it has in the file, unless it was accepted here.
 
         Args:
             project_id: the project.
-            origin: where they come from; stays with them.
-            instances: with masks of the size of their image.
+            source: where they come from; stays with those that no model found.
+            brought: with masks of the size of their image.
 
         Returns:
             How many were added, and how many were there.
         """
-        run_id = self._store.add_run(
-            project_id, checkpoint=IMPORTED, fingerprint=origin, prompt_ids={}
-        )
+        runs: dict[tuple[FoundBy | None, int | None], int] = {}
         added = present = 0
-        for image_id, wanted in instances.items():
+        for image_id, wanted in brought.items():
             with self._history.step(image_id, "annotations imported"):
                 known = {
                     (one.category_id, one.rle["counts"]): one
                     for one in self._store.instances(image_id)
                 }
-                new = []
-                for instance in wanted:
-                    same = known.get((instance.category_id, instance.rle["counts"]))
-                    if same is None:
-                        made = stored_instance(image_id, run_id, instance, InstanceStatus.ACCEPTED)
-                        new.append(replace(made, origin=Origin.IMPORTED))
-                    elif same.status is not InstanceStatus.ACCEPTED:
-                        self._store.decide([same.id], InstanceStatus.ACCEPTED)
-                self._store.add_instances(image_id, run_id, new)
-            added, present = added + len(new), present + len(wanted) - len(new)
+                new: dict[int, list[StoredInstance]] = {}
+                for one in wanted:
+                    same = known.get((one.instance.category_id, one.instance.rle["counts"]))
+                    if same is not None:
+                        present += 1
+                        new.setdefault(same.run_id, [])
+                        if same.status not in (InstanceStatus.ACCEPTED, one.status):
+                            self._store.decide([same.id], one.status)
+                        continue
+                    key = (one.found_by, one.sequence_id)
+                    if key not in runs:
+                        runs[key] = self._run_of_file(project_id, source, *key)
+                    if one.sequence_id is not None:
+                        self._store.add_track(one.sequence_id, one.instance.category_id)
+                    made = stored_instance(image_id, runs[key], one.instance, one.status)
+                    made = replace(made, origin=one.origin, z_order=one.z_order)
+                    new.setdefault(runs[key], []).append(made)
+                    added += 1
+                for run_id, instances in new.items():
+                    self._store.add_instances(image_id, run_id, instances)
         return added, present
+
+    def _run_of_file(
+        self, project_id: str, source: str, found_by: FoundBy | None, sequence_id: int | None
+    ) -> int:
+        """Note a run that was not made here, and return its id."""
+        if found_by is None:
+            run_id = self._store.add_run(
+                project_id, checkpoint=IMPORTED, fingerprint=source, prompt_ids={}
+            )
+        else:
+            run_id = self._store.add_run(
+                project_id,
+                checkpoint=found_by.checkpoint,
+                fingerprint=found_by.fingerprint,
+                prompt_ids={},
+                options=RunOptions(found_by.task),
+                checkpoint_sha256=found_by.checkpoint_sha256,
+            )
+        if sequence_id is not None:
+            self._store.add_track_run(run_id, sequence_id)
+        return run_id
 
     def _chosen(self, image_id: int, ids: Sequence[int]) -> list[StoredInstance]:
         chosen = [self._store.instance(instance_id) for instance_id in dict.fromkeys(ids)]

@@ -24,8 +24,9 @@ from app.project import (
     StoredInstance,
     Task,
 )
+from app.provenance import attributes_of
 from app.store import Store
-from dinov.coco import CocoAnnotation, CocoImage, Encoding, Scalar
+from dinov.coco import CocoAnnotation, CocoImage, CocoVideo, Encoding, Scalar
 from dinov.coco_presets import Preset
 
 # Names of files that say the same: nothing is gained by writing another.
@@ -117,6 +118,7 @@ def project_dataset(
         categories = store.categories(project_id)
         runs = {run.id: run for run in store.runs(project_id)}
         tracks = store.track_ids(project_id)
+        sequences = store.sequences(project_id)
         shown = [one for image in images for one in store.shown_instances(image.id, thresholds)]
         own = store.category_thresholds(project_id)
         hidden = sum(counts.hidden for counts in store.counts(project_id, thresholds).values())
@@ -135,7 +137,7 @@ def project_dataset(
         "task": ", ".join(tasks),
         "in_tiles": any(chosen.in_tiles for chosen in options),
         "score_threshold": thresholds[Task.GENERIC],
-        "checkpoint": ", ".join(dict.fromkeys(checkpoint for checkpoint, _ in ordered)),
+        "checkpoint": ", ".join(dict.fromkeys(name for name, _ in ordered if name)),
         "checkpoint_sha256": ", ".join(sorted(set(digests))),
         "model": ", ".join(dict.fromkeys(fingerprint for _, fingerprint in ordered)),
     }
@@ -145,11 +147,18 @@ def project_dataset(
         info["category_score_thresholds"] = ", ".join(lines)
     if Task.REFER in tasks:
         info["refer_score_threshold"] = thresholds[Task.REFER]
+    places = {id_: (one.id, n) for one in sequences for n, id_ in enumerate(one.image_ids)}
     dataset = Dataset(
-        tuple(CocoImage(image.id, image.file_name, image.width, image.height) for image in images),
+        tuple(
+            CocoImage(
+                image.id, image.file_name, image.width, image.height, *places.get(image.id, ())
+            )
+            for image in images
+        ),
         tuple(categories),
         tuple(_annotation(instance, runs[instance.run_id], tracks) for instance in shown),
         info,
+        tuple(CocoVideo(one.id, one.name) for one in sequences),
     )
     return dataset, hidden
 
@@ -165,26 +174,14 @@ def _by_task(score_threshold: float | Mapping[Task, float] | None) -> Mapping[Ta
 def _annotation(
     instance: StoredInstance, run: Run, tracks: Mapping[tuple[int, int], int]
 ) -> CocoAnnotation:
-    attributes: dict[str, Scalar] = {
-        "status": instance.status.value,
-        "origin": instance.origin.value,
-    }
-    if run.checkpoint != DRAWN:
-        attributes["source" if run.checkpoint == IMPORTED else "model"] = run.fingerprint
-    if run.options:
-        attributes["task"] = run.options.task.value
-    if instance.z_order:
-        attributes["z_order"] = instance.z_order
-    track_id = tracks.get((instance.run_id, instance.category_id))
-    if track_id is not None:
-        attributes["track_id"] = track_id
     return CocoAnnotation(
         id=instance.id,
         image_id=instance.image_id,
         category_id=instance.category_id,
         rle=instance.rle,
         score=round(instance.score, 6),
-        attributes=attributes,
+        track_id=tracks.get((instance.run_id, instance.category_id)),
+        attributes=attributes_of(instance, run),
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -16,9 +16,18 @@ from app.formats import FORMATS, Format, recognise
 from app.formats.dataset import Dataset, Tally
 from app.formats.pictures import Picture, Pictures, files_below, files_beside
 from app.progress import Progress, unheard
-from app.project import ImportReport, InvalidData, InvalidInput, ProjectImage
+from app.project import (
+    ImportReport,
+    InstanceStatus,
+    InvalidData,
+    InvalidInput,
+    Project,
+    ProjectImage,
+    Task,
+)
+from app.provenance import Brought, brought
 from app.workspace import Workspace
-from dinov.coco import CocoAnnotation, CocoImage, distinct_file_names
+from dinov.coco import CocoAnnotation, CocoImage, Scalar, distinct_file_names
 from dinov.errors import InvalidImage
 from dinov.masks import rle_area, rle_box_xyxy
 from dinov.types import Instance, Prompt, PromptType
@@ -58,7 +67,8 @@ def import_files(
         sources: a file, a folder or a ``.zip``; or several files that belong together.
         image_folders: where images lie that are not among the sources.
         format_name: one of ``FORMATS``; by default it is recognised.
-        as_: annotations become accepted instances, prompts marks on references.
+        as_: annotations become accepted instances, but those of our own exports what they were;
+            prompts become marks on references.
         progress: told after every image how many of all are done; it may raise to stop.
 
     Raises:
@@ -78,7 +88,11 @@ def import_files(
         pictures = Pictures(_as_pictures(known) + files + files_below(image_folders))
         reading = format_.read(path, pictures)
         images = _add_images(workspace, project_id, reading.dataset, pictures, problems, progress)
+    if not known:
+        _adopt_thresholds(workspace, project_id, reading.dataset.info)
     categories = _add_categories(workspace, project_id, reading.dataset)
+    sequences = _add_sequences(workspace, project_id, reading.dataset, images)
+    notes = Tally()
     grouped: dict[int, list[CocoAnnotation]] = defaultdict(list)
     for one in reading.dataset.annotations:
         if one.image_id in images:
@@ -89,8 +103,11 @@ def import_files(
         added, present = _add_prompts(workspace, grouped, reading.marks)
     else:
         grouped = _without_mere_marks(grouped, reading.marks, images, problems)
-        origin = f"{format_.title}: {_name(sources[0])}"
-        added, present = _add_annotations(workspace, project_id, grouped, origin)
+        tracked = _on_tracks(reading.dataset, sequences, notes)
+        told = _brought(grouped, reading.dataset.info, tracked)
+        source = f"{format_.title}: {_name(sources[0])}"
+        added, present = workspace.editing.add_annotations(project_id, source, told)
+        _note_hidden(workspace.project(project_id), told, notes)
     before = {image.id for image in known}
     return ImportReport(
         project_id=project_id,
@@ -100,7 +117,7 @@ def import_files(
         total=reading.total,
         added_images=len({image.id for image in images.values()} - before),
         problems=(*reading.problems, *problems.lines()),
-        notes=reading.notes,
+        notes=(*reading.notes, *notes.lines()),
     )
 
 
@@ -251,26 +268,82 @@ def _without_mere_marks(
     return kept
 
 
-def _add_annotations(
-    workspace: Workspace,
-    project_id: str,
+def _adopt_thresholds(workspace: Workspace, project_id: str, info: Mapping[str, Scalar]) -> None:
+    """Show of proposals what was shown where they come from."""
+    names = {Task.GENERIC: "score_threshold", Task.REFER: "refer_score_threshold"}
+    for task, name in names.items():
+        threshold = info.get(name)
+        if isinstance(threshold, int | float) and 0 <= threshold <= 1:
+            workspace.set_score_threshold(project_id, threshold, task)
+
+
+def _add_sequences(
+    workspace: Workspace, project_id: str, dataset: Dataset, images: Mapping[int, ProjectImage]
+) -> dict[int, int]:
+    """Find or add the sequences that videos become; return their ids by those of the videos."""
+    sequences = {}
+    for video in dataset.videos:
+        frames = [one for one in dataset.images if one.video_id == video.id and one.id in images]
+        frames.sort(key=lambda one: (one.frame_index or 0, one.id))
+        image_ids = list(dict.fromkeys(images[one.id].id for one in frames))
+        if image_ids:
+            sequences[video.id] = workspace.find_or_add_sequence(project_id, video.name, image_ids)
+    return sequences
+
+
+def _on_tracks(dataset: Dataset, sequences: Mapping[int, int], notes: Tally) -> dict[int, int]:
+    """Return by annotation id the sequence along which an object is tracked.
+
+    In a project a category stands for one object of a sequence: where there are several, their
+    tracks have no place.
+    """
+    on_track = {
+        one.id: (sequences[image.video_id], one.category_id, one.track_id)
+        for image, group in dataset.by_image()
+        if image.video_id is not None and image.video_id in sequences
+        for one in group
+        if one.track_id is not None
+    }
+    objects = Counter(key[:2] for key in set(on_track.values()))
+    names = {category.id: category.name for category in dataset.categories}
+    for (_, category_id), count in objects.items():
+        if count > 1:
+            reason = f"a project has no place for {count} tracks of it on one video"
+            notes.add(reason, f"category {names[category_id]}")
+    return {number: key[0] for number, key in on_track.items() if objects[key[:2]] == 1}
+
+
+def _brought(
     grouped: Mapping[int, Sequence[CocoAnnotation]],
-    origin: str,
-) -> tuple[int, int]:
-    instances = {
+    info: Mapping[str, Scalar],
+    tracked: Mapping[int, int],
+) -> dict[int, list[Brought]]:
+    return {
         image_id: [
-            Instance(
-                category_id=one.category_id,
-                score=1.0 if one.score is None else one.score,
-                rle=one.rle,
-                box_xyxy=rle_box_xyxy(one.rle),
-                area=rle_area(one.rle),
+            brought(
+                Instance(
+                    category_id=one.category_id,
+                    score=1.0 if one.score is None else one.score,
+                    rle=one.rle,
+                    box_xyxy=rle_box_xyxy(one.rle),
+                    area=rle_area(one.rle),
+                ),
+                one.attributes,
+                info,
+                tracked.get(one.id),
             )
             for one in annotations
         ]
         for image_id, annotations in grouped.items()
     }
-    return workspace.editing.add_annotations(project_id, origin, instances)
+
+
+def _note_hidden(project: Project, told: Mapping[int, Sequence[Brought]], notes: Tally) -> None:
+    for one in (one for group in told.values() for one in group):
+        task = one.found_by.task if one.found_by else Task.GENERIC
+        is_low = one.instance.score < project.score_thresholds[task]
+        if one.status is InstanceStatus.PROPOSED and is_low:
+            notes.add("a proposal is below the score threshold, and not shown", project.name)
 
 
 def _add_prompts(

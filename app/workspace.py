@@ -162,6 +162,16 @@ class Workspace:
         """Return a small JPEG of an image."""
         return self._files.thumbnail_path(self._store.image(image_id))
 
+    def find_or_add_sequence(self, project_id: str, name: str, image_ids: Sequence[int]) -> int:
+        """Make images a sequence, in their order, unless they are on one; return its id."""
+        with self._store.transaction():
+            for sequence in self._store.sequences(project_id):
+                if set(image_ids) <= set(sequence.image_ids):
+                    return sequence.id
+            sequence_id = self._store.add_sequence(project_id, clean_name(name, "sequence"))
+            self._store.add_frames(sequence_id, image_ids)
+        return sequence_id
+
     # Categories
 
     def categories(self, project_id: str) -> list[Category]:

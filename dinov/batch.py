@@ -46,7 +46,7 @@ class BatchOptions:
         preset: of instances, what their reader needs, and how masks are encoded.
         results: where to write the instances as a COCO results file, too, with the same ids.
         category_of: if the instances carry the numbers of objects instead of categories, the
-            category of each; the number becomes the attribute ``track_id``.
+            category of each; the number becomes the ``track_id``.
         workers: threads that decode pictures and encode masks.
     """
 
@@ -219,14 +219,11 @@ def _row_maker(
     encoding: Encoding = options.preset.encoding if options.output_type == "instances" else "rle"
 
     def numbered(instance: Instance) -> CocoAnnotation:
-        category_id, attributes = instance.category_id, {}
+        category_id, track_id = instance.category_id, None
         if options.category_of is not None:
-            category_id = options.category_of[instance.category_id]
-            attributes = {"track_id": instance.category_id}
+            category_id, track_id = options.category_of[category_id], category_id
         # Image and annotation are numbered when all is merged.
-        return CocoAnnotation(
-            0, 0, numbers[category_id], instance.rle, instance.score, attributes=attributes
-        )
+        return CocoAnnotation(0, 0, numbers[category_id], instance.rle, instance.score, track_id)
 
     def entry(found: Segmentation | str) -> Entry:
         if isinstance(found, str):

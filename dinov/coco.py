@@ -17,29 +17,49 @@ from dinov.types import Category, Rle, Segmentation, SizeHW
 Encoding = Literal["auto", "polygon", "rle"]
 Scalar = str | int | float | bool | None
 
+TOOL = "DINOv Studio"
+"""What ``info`` names as the maker of a document."""
+
 # Below this overlap after filling the rings again, a mask is written as RLE instead.
 _SAME_MASK_IOU = 0.99
 
 
 @dataclass(frozen=True)
+class CocoVideo:
+    """A video of the document, or photos in order."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
 class CocoImage:
-    """An image of the document; its size is the size of all its masks. Paths are POSIX."""
+    """An image of the document; its size is the size of all its masks. Paths are POSIX.
+
+    A frame says of which video it is, and its number there, from 0.
+    """
 
     id: int
     file_name: str
     width: int
     height: int
+    video_id: int | None = None
+    frame_index: int | None = None
 
 
 @dataclass(frozen=True)
 class CocoAnnotation:
-    """One instance; ``attributes`` carries whatever else is known about it."""
+    """One instance; ``attributes`` carries whatever else is known about it.
+
+    Instances with the same ``track_id`` are the same object.
+    """
 
     id: int
     image_id: int
     category_id: int
     rle: Rle
     score: float | None = None
+    track_id: int | None = None
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
 
 
@@ -57,6 +77,7 @@ def build(
     categories: Sequence[Category],
     annotations: Sequence[CocoAnnotation],
     *,
+    videos: Sequence[CocoVideo] = (),
     info: Mapping[str, Scalar] | None = None,
     encoding: Encoding = "auto",
 ) -> CocoExport:
@@ -64,12 +85,14 @@ def build(
 
     Image and annotation ids are kept. Categories are numbered 1..N in the given order, as several
     readers expect. Names that readers would confuse are made different. Empty masks are left out.
-    The same arguments give the same document.
+    Where there are videos, they and their tracks stand where TAO has them. The same arguments give
+    the same document.
 
     Args:
         images: all images, also those without annotations.
         categories: all categories; ``CocoAnnotation.category_id`` refers to their ids.
         annotations: with masks of the size of their image.
+        videos: those that ``CocoImage.video_id`` refers to.
         info: stored under ``info`` beside the tool's own entries.
         encoding: "auto" writes polygons where they are exact and RLE for masks with holes;
             "polygon" cuts masks with holes into parts without; "rle" writes RLE only.
@@ -97,26 +120,19 @@ def build(
                 f"Annotation {annotation.id} on {file_names[image.id]}: its mask is empty."
             )
             continue
-        rows.append(annotation_row(annotation, category_ids[annotation.category_id], encoding))
+        row = annotation_row(annotation, category_ids[annotation.category_id], encoding)
+        rows.append(row if image.video_id is None else row | {"video_id": image.video_id})
 
     document: dict[str, Any] = {
         "info": {
             "description": "Instances marked and segmented with DINOv Studio",
             "version": __version__,
-            "tool": "DINOv Studio",
+            "tool": TOOL,
             "pixels": "upright: the EXIF orientation is applied",
             **(info or {}),
         },
         "licenses": [{"id": 1, "name": "not stated", "url": ""}],
-        "images": [
-            {
-                "id": image.id,
-                "file_name": file_names[image.id],
-                "width": image.width,
-                "height": image.height,
-            }
-            for image in images
-        ],
+        "images": [_image_row(image, file_names[image.id]) for image in images],
         "annotations": rows,
         "categories": [
             {
@@ -129,6 +145,8 @@ def build(
             for category, name in zip(categories, category_names, strict=True)
         ],
     }
+    if videos:
+        document |= _videos(document, videos)
     return CocoExport(document, tuple(dropped), tuple(renamed_images + renamed_categories))
 
 
@@ -140,7 +158,7 @@ def number_results(
     Args:
         results: the file name of each image and what was found on it.
         category_of: if the instances carry the numbers of objects instead of categories, the
-            category of each; the number becomes the attribute ``track_id``, as CVAT has it.
+            category of each; the number becomes the ``track_id``.
     """
     images = [
         CocoImage(number, name, width=result.size_hw[1], height=result.size_hw[0])
@@ -158,7 +176,7 @@ def number_results(
             instance.category_id if category_of is None else category_of[instance.category_id],
             instance.rle,
             score=instance.score,
-            attributes={} if category_of is None else {"track_id": instance.category_id},
+            track_id=None if category_of is None else instance.category_id,
         )
         for number, (image_id, instance) in enumerate(found, start=1)
     ]
@@ -318,11 +336,47 @@ def annotation_row(
         "iscrowd": 0,
     }
     attributes = dict(annotation.attributes)
+    # CVAT keeps attributes only, for which others do not look there.
     if annotation.score is not None:
         row["score"] = attributes["score"] = round(float(annotation.score), 6)
+    if annotation.track_id is not None:
+        row["track_id"] = attributes["track_id"] = annotation.track_id
     if attributes:
         row["attributes"] = attributes
     return row
+
+
+def _image_row(image: CocoImage, file_name: str) -> dict[str, Any]:
+    row = {"id": image.id, "file_name": file_name, "width": image.width, "height": image.height}
+    if image.video_id is None:
+        return row
+    return row | {"video_id": image.video_id, "frame_index": image.frame_index}
+
+
+def _videos(document: Mapping[str, Any], videos: Sequence[CocoVideo]) -> dict[str, Any]:
+    """The videos as TAO and YouTube-VIS describe them, and whose tracks are on them."""
+    frames: dict[int, list[dict[str, Any]]] = {video.id: [] for video in videos}
+    for row in document["images"]:
+        if "video_id" in row:
+            frames[row["video_id"]].append(row)
+    tracks = {
+        row["track_id"]: {
+            "id": row["track_id"],
+            "category_id": row["category_id"],
+            "video_id": row["video_id"],
+        }
+        for row in document["annotations"]
+        if "track_id" in row and "video_id" in row
+    }
+    rows = []
+    for video in videos:
+        ordered = sorted(frames[video.id], key=lambda row: row["frame_index"])
+        size = {key: ordered[0][key] for key in ("width", "height")} if ordered else {}
+        names = [row["file_name"] for row in ordered]
+        rows.append(
+            {"id": video.id, "name": video.name, **size, "length": len(names), "file_names": names}
+        )
+    return {"videos": rows, "tracks": [tracks[number] for number in sorted(tracks)]}
 
 
 def result_row(annotation: CocoAnnotation, category_id: int) -> dict[str, Any]:

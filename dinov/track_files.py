@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -81,9 +81,6 @@ def video_document(
 ) -> coco.CocoExport:
     """A COCO document of one video.
 
-    Beside what ``coco.build`` writes, images say their ``video_id`` and ``frame_index`` and
-    annotations their ``track_id``.
-
     Args:
         video_name: stands under ``videos``.
         frames: in order.
@@ -94,11 +91,9 @@ def video_document(
     """
     results = [(frame.name, frame.objects) for frame in frames]
     images, annotations = coco.number_results(results, category_of)
-    export = coco.build(images, categories, annotations, info=info, encoding=encoding)
-    indices = [frame.index for frame in frames]
-    for row, index in zip(export.document["images"], indices, strict=True):
-        row |= {"video_id": 1, "frame_index": index}
-    for row in export.document["annotations"]:
-        row["track_id"] = row["attributes"]["track_id"]
-    export.document["videos"] = [{"id": 1, "name": video_name, "length": len(frames)}]
-    return export
+    video = coco.CocoVideo(1, video_name)
+    images = [
+        replace(image, video_id=video.id, frame_index=frame.index)
+        for image, frame in zip(images, frames, strict=True)
+    ]
+    return coco.build(images, categories, annotations, videos=[video], info=info, encoding=encoding)

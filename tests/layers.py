@@ -26,7 +26,7 @@ LAYERS = (
         "app.workspace",
     ),
     ("app.accounts", "app.data_folder", "app.door", "app.editing", "app.formats"),
-    ("app.history", "app.results"),
+    ("app.history", "app.provenance", "app.results"),
     ("app.store",),
     ("app.example_pictures", "app.image_files", "app.names", "app.passwords", "app.rows"),
     ("app.access", "app.examples", "app.migrations", "app.overview", "app.progress"),

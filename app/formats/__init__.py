@@ -37,7 +37,8 @@ def _coco(title: str, preset: str, lacks: str = "", image_folder: str = "images"
     return Format(title, lacks, image_folder, write, coco.read, coco.recognises)
 
 
-_NO_OVERLAP = "overlapping masks, scores, ids"
+_NO_PROVENANCE = "ids, tracks, decisions"
+_NO_OVERLAP = f"overlapping masks, scores, {_NO_PROVENANCE}"
 
 # fmt: off
 FORMATS: Mapping[str, Format] = {
@@ -52,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
         panoptic.write, panoptic.read, panoptic.recognises, ("panoptic",),
     ),
     "yolo": Format(
-        "YOLO segmentation", "scores, ids", "images/train",
+        "YOLO segmentation", f"scores, {_NO_PROVENANCE}", "images/train",
         yolo.write, yolo.read, yolo.recognises,
     ),
     "voc": Format(
@@ -60,7 +61,7 @@ FORMATS: Mapping[str, Format] = {
         voc.write, voc.read, voc.recognises, ("SegmentationClass", "SegmentationObject"),
     ),
     "labelme": Format(
-        "LabelMe", "ids", "",
+        "LabelMe", _NO_PROVENANCE, "",
         labelme.write, labelme.read, labelme.recognises,
     ),
     "png-masks": Format(

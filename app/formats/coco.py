@@ -6,27 +6,30 @@ and ISAT it cannot read run-length masks, so objects with holes are cut into par
 
 Reading is lenient: polygons flat or nested, run-length counts as list or text, ``iscrowd`` as
 number, bool or missing, category 0, boxes without masks, no ``area``, ``info`` or image size. A
-``track_id`` has no place in a project, and a crowd is one object there; both are said. The document
+``track_id`` on an image that is no frame of a video has no place in a project, and a crowd is one
+object there; both are said. What our own exports say in ``attributes`` is read back. The document
 itself is built by ``dinov.coco``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
 from app.formats.documents import Document, has_segments, json_objects, read_each
 from app.formats.pictures import Pictures
 from dinov import coco, masks
-from dinov.coco import CocoImage
+from dinov.coco import CocoImage, CocoVideo
 from dinov.coco_presets import PRESETS, Preset
 from dinov.errors import InvalidPrompt
 from dinov.references import PromptField, hex_color
 from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
+
+_SCALARS = (str, int, float, bool, type(None))
 
 
 def write(dataset: Dataset, folder: Path, preset: Preset = PRESETS["coco"]) -> Written:
@@ -35,6 +38,7 @@ def write(dataset: Dataset, folder: Path, preset: Preset = PRESETS["coco"]) -> W
         dataset.images,
         dataset.categories,
         dataset.annotations,
+        videos=dataset.videos,
         info=dataset.info,
         encoding=preset.encoding,
     )
@@ -107,11 +111,18 @@ def _documents(path: Path) -> Iterator[Document]:
             yield file, content
 
 
+class _Video(BaseModel):
+    id: int | str
+    name: str | None = None
+
+
 class _Image(BaseModel):
     id: int | str
     file_name: str
     width: int | None = None
     height: int | None = None
+    video_id: int | str | None = None
+    frame_index: int | None = Field(None, validation_alias=AliasChoices("frame_index", "frame_id"))
 
 
 class _Category(BaseModel):
@@ -135,14 +146,18 @@ class _Annotation(BaseModel):
     prompt: PromptField | None = None
 
     @property
-    def is_tracked(self) -> bool:
-        """Whether it says which object it is, as CVAT and our tracker do."""
-        inside = self.attributes.get("track_id") if isinstance(self.attributes, dict) else None
-        return self.track_id is not None or inside is not None
+    def track(self) -> Any:
+        """Which object it is, if it says so, as our tracker does and CVAT in its attributes."""
+        inside = _scalars(self.attributes).get("track_id")
+        return inside if self.track_id is None else self.track_id
 
 
 def _read_document(name: str, document: dict[str, Any], pictures: Pictures, reader: Reader) -> None:
-    images = _read_images(name, document["images"], pictures, reader)
+    info = _scalars(document.get("info"))
+    is_ours = info.get("tool") == coco.TOOL
+    if is_ours:
+        reader.info(info)
+    images = _read_images(name, document, pictures, reader)
     categories = read_categories(name, document.get("categories") or [], reader)
     for position, row in enumerate(document["annotations"], 1):
         reader.count()
@@ -164,15 +179,18 @@ def _read_document(name: str, document: dict[str, Any], pictures: Pictures, read
             named = reader.category(f"category {annotation.category_id}")
             categories[annotation.category_id] = named
         place = f"{place} on {image.file_name}"
-        _read_annotation(place, annotation, image, categories[annotation.category_id], reader)
+        attributes = _scalars(annotation.attributes) if is_ours else {}
+        category = categories[annotation.category_id]
+        _read_annotation(place, annotation, image, category, attributes, reader)
 
 
 def _read_images(
-    name: str, rows: list[Any], pictures: Pictures, reader: Reader
+    name: str, document: dict[str, Any], pictures: Pictures, reader: Reader
 ) -> dict[int | str, CocoImage | None]:
     """Read the images by their ids; None for one whose size is neither written nor known."""
+    videos = _read_videos(name, document.get("videos"), reader)
     images: dict[int | str, CocoImage | None] = {}
-    for row in rows:
+    for position, row in enumerate(document["images"]):
         try:
             image = _Image.model_validate(row)
         except ValidationError as error:
@@ -186,16 +204,36 @@ def _read_images(
             size_hw = (image.height, image.width)
         else:
             size_hw = pictures.size_hw(image.file_name)
-        images[image.id] = reader.image(image.file_name, size_hw)
+        video = None if image.video_id is None else videos.get(image.video_id)
+        index = position if image.frame_index is None else image.frame_index
+        images[image.id] = reader.image(image.file_name, size_hw, video, index)
     return images
 
 
+def _read_videos(name: str, rows: Any, reader: Reader) -> dict[int | str, CocoVideo]:
+    videos = {}
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            video = _Video.model_validate(row)
+        except ValidationError as error:
+            reader.notes.add(f"a video cannot be understood ({_reason(error)})", name)
+            continue
+        videos[video.id] = reader.video(video.name or f"video {video.id}")
+    return videos
+
+
 def _read_annotation(
-    place: str, annotation: _Annotation, image: CocoImage, category: Category, reader: Reader
+    place: str,
+    annotation: _Annotation,
+    image: CocoImage,
+    category: Category,
+    attributes: Mapping[str, coco.Scalar],
+    reader: Reader,
 ) -> None:
     if annotation.iscrowd:
         reader.notes.add("it is marked as a crowd, and is taken as one object", place)
-    if annotation.is_tracked:
+    track_id = annotation.track if isinstance(annotation.track, int) else None
+    if annotation.track is not None and (track_id is None or image.video_id is None):
         reader.notes.add("it has a track_id, for which a project has no place", place)
     size_hw = (image.height, image.width)
     try:
@@ -208,13 +246,27 @@ def _read_annotation(
             rle = coco.rle_of_segmentation(segmentation, size_hw)
             field = annotation.prompt
             mark = None if field is None else _mark(field, category, rle)
-            reader.annotation(image, category, rle, score=annotation.score, mark=mark)
+            reader.annotation(
+                image,
+                category,
+                rle,
+                score=annotation.score,
+                mark=mark,
+                track_id=track_id,
+                attributes=attributes,
+            )
         elif annotation.bbox and len(annotation.bbox) == 4:
             reader.box(image, category, annotation.bbox, annotation.score)
         else:
             reader.problems.add("it has neither a mask nor a box", place)
     except (InvalidPrompt, ValueError, TypeError, UnicodeEncodeError) as error:
         reader.problems.add(str(error).rstrip("."), place)
+
+
+def _scalars(values: Any) -> dict[str, coco.Scalar]:
+    if not isinstance(values, dict):
+        return {}
+    return {key: value for key, value in values.items() if isinstance(value, _SCALARS)}
 
 
 def _mark(field: PromptField, category: Category, rle: Rle | None = None) -> Prompt:

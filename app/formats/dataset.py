@@ -8,19 +8,24 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from dinov import coco, masks
-from dinov.coco import CocoAnnotation, CocoImage, Scalar
+from dinov.coco import CocoAnnotation, CocoImage, CocoVideo, Scalar
 from dinov.images import MAX_PIXELS
 from dinov.types import Category, Mask, Prompt, PromptType, Rle, SizeHW
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with their annotations, in no particular format. File names are POSIX paths."""
+    """Images with their annotations, in no particular format. File names are POSIX paths.
+
+    In a file that was read, ``info`` and the ``attributes`` of annotations are what our own exports
+    say, and empty in files of other programs, where the same words may mean anything.
+    """
 
     images: tuple[CocoImage, ...]
     categories: tuple[Category, ...]
     annotations: tuple[CocoAnnotation, ...]
     info: Mapping[str, Scalar] = field(default_factory=dict)
+    videos: tuple[CocoVideo, ...] = ()
 
     def by_image(self) -> Iterator[tuple[CocoImage, list[CocoAnnotation]]]:
         """Yield every image with its annotations, in the order of their ids."""
@@ -92,15 +97,34 @@ class Reader:
         self._images: dict[str, CocoImage] = {}
         self._categories: dict[str, Category] = {}
         self._annotations: list[CocoAnnotation] = []
+        self._videos: list[CocoVideo] = []
+        self._info: dict[str, Scalar] = {}
         self._marks: dict[int, Prompt] = {}
 
-    def image(self, file_name: str, size_hw: SizeHW | None) -> CocoImage | None:
+    def info(self, info: Mapping[str, Scalar]) -> None:
+        """Note what one of our own exports says of the whole."""
+        self._info |= info
+
+    def video(self, name: str) -> CocoVideo:
+        """Add a video."""
+        self._videos.append(CocoVideo(len(self._videos) + 1, name))
+        return self._videos[-1]
+
+    def image(
+        self,
+        file_name: str,
+        size_hw: SizeHW | None,
+        video: CocoVideo | None = None,
+        frame_index: int | None = None,
+    ) -> CocoImage | None:
         """Add an image, or find it if it was added before; None, and said so, without a size."""
         path = PurePosixPath(file_name.replace("\\", "/")).as_posix()
         if size_hw is None or not 0 < size_hw[0] * size_hw[1] <= MAX_PIXELS:
             self.problems.add("the size of the image is not known, as it was not found", path)
             return None
         new = CocoImage(len(self._images) + 1, path, width=size_hw[1], height=size_hw[0])
+        if video is not None:
+            new = replace(new, video_id=video.id, frame_index=frame_index)
         return self._images.setdefault(path, new)
 
     def category(
@@ -128,6 +152,8 @@ class Reader:
         *,
         score: float | None = None,
         mark: Prompt | None = None,
+        track_id: int | None = None,
+        attributes: Mapping[str, Scalar] | None = None,
     ) -> None:
         """Add an annotation; one without any pixel is left out, and said to be."""
         if masks.rle_area(rle) == 0:
@@ -137,7 +163,9 @@ class Reader:
             self.notes.add("a score is not in 0 to 1, and is left out", image.file_name)
             score = None
         number = len(self._annotations) + 1
-        self._annotations.append(CocoAnnotation(number, image.id, category.id, rle, score))
+        self._annotations.append(
+            CocoAnnotation(number, image.id, category.id, rle, score, track_id, attributes or {})
+        )
         if mark is not None:
             self._marks[number] = replace(mark, category_id=category.id)
 
@@ -160,6 +188,8 @@ class Reader:
                 tuple(self._images.values()),
                 tuple(self._categories.values()),
                 tuple(self._annotations),
+                self._info,
+                tuple(self._videos),
             ),
             self._marks,
             self._total,
@@ -193,6 +223,7 @@ def prepare(dataset: Dataset) -> tuple[Dataset, tuple[str, ...], tuple[str, ...]
         ),
         tuple(kept),
         dataset.info,
+        dataset.videos,
     )
     return prepared, dropped.lines(), (*renamed_images, *renamed_categories)
 

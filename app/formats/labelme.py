@@ -3,7 +3,7 @@
 An object of several parts is several polygons of one group; one with holes is a shape of type
 "mask". A box is a rectangle. Scores are kept in a field that LabelMe itself passes over.
 
-Cannot hold: ids, and points or lines as annotations (they have no area).
+Cannot hold: ids, tracks, decisions, and points or lines as annotations (they have no area).
 
 Source: the files that labelme 5 writes.
 """

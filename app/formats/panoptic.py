@@ -1,7 +1,7 @@
 """COCO panoptic: one JSON file, and a PNG for each image whose colours number its segments.
 
-Cannot hold: annotations that lie over each other (a pixel belongs to one segment), scores, and the
-ids of annotations (segments are numbered anew on each image, from 1).
+Cannot hold: annotations that lie over each other (a pixel belongs to one segment), scores,
+tracks, decisions, and the ids of annotations (segments are numbered anew on each image, from 1).
 
 Source: https://cocodataset.org/#format-data, panoptic segmentation.
 """

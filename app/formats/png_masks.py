@@ -4,8 +4,8 @@
 order of ``categories.txt``; 0 is nothing. Up to 255 a file has a palette, beyond that it is 16-bit
 grey.
 
-Cannot hold: annotations that lie over each other (a pixel belongs to one), scores, ids and the full
-name of an image. With ``semantic/`` alone, objects of one category that touch are one.
+Cannot hold: annotations that lie over each other (a pixel belongs to one), scores, ids, tracks,
+decisions and the full name of an image. With ``semantic/`` alone, objects of one category that touch are one.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 1 and belong to the box, as in the VOC devkit.
 
 Cannot hold: masks that lie over each other (a pixel belongs to one object; the box stays), more
-than 254 objects on an image or 254 categories, scores and ids.
+than 254 objects on an image or 254 categories, scores, ids, tracks and decisions.
 
 Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html.
 """

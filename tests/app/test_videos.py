@@ -94,6 +94,44 @@ def test_the_export_says_which_object_it_is(studio, clip, tmp_path):
     assert sum("track_id" in row["attributes"] for row in rows) == 5
 
 
+def test_sequences_and_tracks_leave_and_come_back(studio, clip, tmp_path):
+    mark(studio, clip, 0)
+    track(studio, clip)
+    studio.export(clip.project_id, tmp_path / "clip.zip", with_images=True)
+    copy = studio.create_project("Copy").id
+    report = studio.import_files(copy, [tmp_path / "clip.zip"])
+    assert report.lines == ("6 of 6 annotations imported; 6 images added (COCO JSON).",)
+    (sequence,) = studio.videos.sequences(copy)
+    assert sequence.name == "walk"
+    assert sequence.image_ids == tuple(image.id for image in studio.images(copy))
+    (first, second) = (
+        json.loads(studio.export_coco(id_, tmp_path / f"{id_}.json").path.read_text())
+        for id_ in (clip.project_id, copy)
+    )
+    assert first["videos"][0] | {"id": second["videos"][0]["id"]} == second["videos"][0]
+    assert [image["frame_index"] for image in second["images"]] == list(range(6))
+    (tracked,) = second["tracks"]
+    assert tracked["video_id"] == sequence.id
+    rows = second["annotations"]
+    assert {(row["track_id"], row["video_id"]) for row in rows} == {(tracked["id"], sequence.id)}
+    # A second time everything is there already; corrected by another mark it is found again.
+    assert studio.import_files(copy, [tmp_path / "clip.zip"]).annotations == 0
+    assert studio.videos.sequences(copy) == [sequence]
+    mark(studio, sequence, 2)
+    assert track(studio, sequence) == 6 * [1]
+
+
+def test_two_tracks_of_a_category_have_no_place_and_are_said(studio, clip, tmp_path):
+    mark(studio, clip, 0)
+    track(studio, clip)
+    path = studio.export_coco(clip.project_id, tmp_path / "clip.json").path
+    document = json.loads(path.read_text())
+    document["annotations"][3]["track_id"] = 77
+    path.write_text(json.dumps(document))
+    report = studio.import_files(clip.project_id, [path])
+    assert report.notes == ("category it: a project has no place for 2 tracks of it on one video.",)
+
+
 def test_stopping_keeps_what_is_done(studio, clip, predictor):
     mark(studio, clip, 0)
     seen = []

@@ -124,7 +124,9 @@ def test_a_video_file_becomes_masks_and_coco(track: Track, video: Path, tmp_path
     masks = read_masks(tmp_path)
     assert list(masks) == [f"0000{i}.png" for i in range(COUNT)]
     api = COCO(str(tmp_path / "out/tracks.json"))
-    assert api.dataset["videos"] == [{"id": 1, "name": "clip", "length": COUNT}]
+    (clip,) = api.dataset["videos"]
+    assert (clip["name"], clip["width"], clip["height"]) == ("clip", WIDTH, HEIGHT)
+    assert clip["file_names"] == [f"0000{i}.jpg" for i in range(COUNT)]
     assert [i["file_name"] for i in api.imgs.values()] == [f"0000{i}.jpg" for i in range(COUNT)]
     assert [i["frame_index"] for i in api.imgs.values()] == list(range(COUNT))
     assert api.anns

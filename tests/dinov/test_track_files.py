@@ -61,7 +61,15 @@ def test_the_document_links_frames_and_objects() -> None:
     categories = [Category(5, "car"), Category(9, "dog")]
     export = video_document("clip", frames, categories, {1: 9, 4: 5}, info={"task": "refer"})
     document = export.document
-    assert document["videos"] == [{"id": 1, "name": "clip", "length": 3}]
+    names = ["0.jpg", "1.jpg", "3.jpg"]
+    size = {"width": 30, "height": 20}
+    assert document["videos"] == [
+        {"id": 1, "name": "clip", **size, "length": 3, "file_names": names}
+    ]
+    assert document["tracks"] == [
+        {"id": 1, "category_id": 2, "video_id": 1},
+        {"id": 4, "category_id": 1, "video_id": 1},
+    ]
     assert [(i["video_id"], i["frame_index"]) for i in document["images"]] == [
         (1, 0),
         (1, 1),
@@ -69,4 +77,5 @@ def test_the_document_links_frames_and_objects() -> None:
     ]
     rows = [(a["image_id"], a["track_id"], a["category_id"]) for a in document["annotations"]]
     assert rows == [(1, 1, 2), (1, 4, 1), (3, 4, 1)]
+    assert {a["video_id"] for a in document["annotations"]} == {1}
     assert all(a["attributes"]["track_id"] == a["track_id"] for a in document["annotations"])

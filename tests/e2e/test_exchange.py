@@ -31,7 +31,7 @@ def test_a_project_leaves_as_yolo_and_comes_back_as_annotations_and_as_marks(
     page.get_by_role("button", name="Export …").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Format").select_option("yolo")
-    expect(dialog).to_contain_text("Has no place for scores, ids.")
+    expect(dialog).to_contain_text("Has no place for scores, ids, tracks, decisions.")
     dialog.get_by_label("with the images").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export", exact=True).click()

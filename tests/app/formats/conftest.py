@@ -6,9 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from app.provenance import Brought
 from app.segmentation import Studio
-from dinov.masks import encode_rle, rle_area, rle_box_xyxy
-from dinov.types import Instance, Mask
+from dinov.masks import instance_of
+from dinov.types import Mask
 from tests.app.conftest import as_bytes, draw
 
 CATEGORIES = ("red", "Größe 猫")
@@ -66,18 +67,17 @@ class Difficult:
                 files.append((name, as_bytes(draw(size_hw, background=shade), kind)))
         self.images = studio.add_images(self.id, files).added
         self.categories = [studio.add_category(self.id, name) for name in CATEGORIES]
+        # Two of the images are a video, and the first object of each one and the same.
+        clip = studio.videos.make_sequence(self.id, "clip", [one.id for one in self.images[:2]])
         scores = iter(np.linspace(0.95, 0.55, 20))
         self.masks = {
             image.id: list(difficult_masks()[image.file_name].values()) for image in self.images
         }
         instances = {
             image_id: [
-                Instance(
-                    self.categories[index % 2].id,
-                    round(float(next(scores)), 3),
-                    rle := encode_rle(mask),
-                    rle_box_xyxy(rle),
-                    rle_area(rle),
+                Brought(
+                    instance_of(mask, self.categories[index % 2].id, round(float(next(scores)), 3)),
+                    sequence_id=clip.id if index == 0 and image_id in clip.image_ids else None,
                 )
                 for index, mask in enumerate(masks)
             ]

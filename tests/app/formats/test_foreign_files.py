@@ -16,6 +16,7 @@ from app.formats import labelme, panoptic, png_masks, recognise, voc, yolo
 from app.formats.dataset import Reading
 from app.formats.pictures import Picture, Pictures, files_below
 from app.project import InvalidData
+from app.provenance import Brought
 from dinov.masks import decode_rle
 from dinov.types import Mask, PromptType
 from tests.app.conftest import as_bytes, draw
@@ -296,7 +297,7 @@ def test_more_objects_than_a_palette_has_colours(tmp_path: Path, studio) -> None
     rles = [
         encode_rle(blocks((20, 20), (n % 20, n // 20, n % 20 + 1, n // 20 + 1))) for n in range(300)
     ]
-    instances = [Instance(category.id, 1.0, r, rle_box_xyxy(r), rle_area(r)) for r in rles]
+    instances = [Brought(Instance(category.id, 1.0, r, rle_box_xyxy(r), rle_area(r))) for r in rles]
     studio.editing.add_annotations(project_id, "test", {image.id: instances})
     masks_report = studio.export(project_id, tmp_path / "png", format_name="png-masks")
     assert (masks_report.annotations, masks_report.is_lossless) == (300, True)

@@ -207,8 +207,9 @@ def test_damaged_files_are_refused(studio: Studio, tmp_path: Path) -> None:
         import_files(studio, project_id, [tmp_path / "absent"])
     with pytest.raises(InvalidInput, match="Unknown format"):
         import_files(studio, project_id, [broken], format_name="excel")
+    (tmp_path / "none").mkdir()
     with pytest.raises(InvalidData, match="holds no YOLO labels"):
-        import_files(studio, project_id, [tmp_path], format_name="yolo")
+        import_files(studio, project_id, [tmp_path / "none"], format_name="yolo")
 
 
 def test_annotations_become_prompts(studio: Studio, tmp_path: Path) -> None:

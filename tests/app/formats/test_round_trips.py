@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from app.formats import FORMATS, recognise
 from app.importing import import_files
 from app.project import ImportReport, InvalidInput
+from app.provenance import Brought
 from app.segmentation import Studio
-from dinov.masks import decode_rle, encode_rle, instance_of, rle_area, rle_box_xyxy
-from dinov.types import Instance
+from dinov.mask_edits import Stroke
+from dinov.masks import decode_rle, instance_of
 from tests.app.conftest import as_bytes, decide, draw
 from tests.app.formats.conftest import CATEGORIES, Difficult, blocks
 
@@ -92,13 +94,12 @@ def test_what_covers_what_is_told(studio: Studio, tmp_path: Path, name: str) -> 
     size_hw = (image.height, image.width)
     large, small = blocks(size_hw, (0, 0, 20, 20)), blocks(size_hw, (5, 5, 10, 10))
     hidden = [blocks(size_hw, (30, 0, 35, 5)), blocks(size_hw, (30, 0, 35, 5))]
-    instances = []
-    for mask in (large, small, *hidden):
-        rle = encode_rle(mask)
-        instances.append(Instance(category.id, 0.9, rle, rle_box_xyxy(rle), rle_area(rle)))
     # The same mask twice, under two categories, is the extreme of overlap.
     other = studio.add_category(project_id, "blue")
-    instances[-1] = Instance(other.id, *list(vars(instances[-1]).values())[1:])
+    instances = [
+        Brought(instance_of(mask, one.id, 0.9))
+        for mask, one in zip((large, small, *hidden), (*3 * [category], other), strict=True)
+    ]
     studio.editing.add_annotations(project_id, "test", {image.id: instances})
     report = studio.export(project_id, tmp_path / "out", format_name=name, with_images=True)
     assert not report.is_lossless
@@ -169,9 +170,54 @@ def test_annotations_leave_again_with_their_scores_and_where_they_come_from(
     assert second["info"]["checkpoint"] == ""
 
 
+def said(studio: Studio, project_id: str, path: Path) -> tuple[Any, Any]:
+    """What an export says of the whole, and of each annotation but for its ids."""
+    content = json.loads(studio.export_coco(project_id, path).path.read_text("utf-8"))
+    rows = [
+        {key: value for key, value in row.items() if not key.endswith("id")}
+        for row in content["annotations"]
+    ]
+    return content["info"] | {"project": ""}, rows
+
+
+def test_what_we_say_of_annotations_comes_back(marked, tmp_path: Path) -> None:
+    studio, id_ = marked.studio, marked.id
+    studio.segment_now(id_, score_threshold=0.1)
+    edited, accepted, _ = (one["id"] for one in studio.results(marked.target.id)["instances"])
+    studio.set_score_threshold(id_, 0.15)
+    decide(studio, accepted)
+    studio.editing.brush(marked.target.id, edited, [Stroke((0, 30, 80, 30), 60)])
+    studio.editing.bring_forward(marked.target.id, [edited])
+    studio.export(id_, tmp_path / "out.zip", with_images=True)
+    copy, report = imported(studio, tmp_path / "out.zip")
+    assert report.lines == ("3 of 3 annotations imported; 3 images added (COCO JSON).",)
+    info, rows = said(studio, copy, tmp_path / "copy.json")
+    assert (info, rows) == said(studio, id_, tmp_path / "original.json")
+    assert (info["score_threshold"], info["checkpoint_sha256"]) == (0.15, "c0" * 32)
+    told = [row["attributes"] for row in rows]
+    assert [one["status"] for one in told] == ["accepted", "accepted", "proposed"]
+    assert [one["origin"] for one in told] == ["edited", "found", "found"]
+    assert [one.get("z_order") for one in told] == [1, None, None]
+    assert {(one["model"], one["task"]) for one in told} == {("color-1-64", "generic")}
+
+
+def test_proposals_that_are_not_shown_in_a_project_are_said(marked, tmp_path: Path) -> None:
+    studio = marked.studio
+    studio.segment_now(marked.id, score_threshold=0.1)
+    studio.export_coco(marked.id, tmp_path / "out.json")
+    studio.set_score_threshold(marked.id, 0.5)
+    ids = [one["id"] for one in studio.results(marked.target.id)["instances"]]
+    studio.editing.delete(marked.target.id, ids)
+    report = import_files(studio, marked.id, [tmp_path / "out.json"])
+    assert report.is_lossless
+    assert report.notes == ("Patches: a proposal is below the score threshold, and not shown.",)
+
+
 def test_an_imported_image_is_still_segmented(marked, tmp_path: Path) -> None:
     studio = marked.studio
     studio.segment_now(marked.id)
+    for one in studio.results(marked.target.id)["instances"][:2]:
+        decide(studio, one["id"])
     path = tmp_path / "found.json"
     studio.export_coco(marked.id, path)
     again = studio.create_project("Again").id
@@ -206,7 +252,7 @@ def test_a_mask_without_a_pixel_is_not_written_and_said(
     (image,) = studio.add_images(project_id, [("a.png", as_bytes(draw((20, 30))))]).added
     category = studio.add_category(project_id, "red")
     masks = [blocks((20, 30), (1, 1, 5, 5)), blocks((20, 30))]
-    instances = [instance_of(mask, category.id, 0.9) for mask in masks]
+    instances = [Brought(instance_of(mask, category.id, 0.9)) for mask in masks]
     studio.editing.add_annotations(project_id, "test", {image.id: instances})
     report = studio.export(project_id, tmp_path / "out", format_name=name, with_images=True)
     assert report.lines[:2] == (

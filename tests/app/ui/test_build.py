@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as PillowImage
 
+from app.provenance import Brought
 from app.segmentation import Studio
 from app.ui.build import build_app, build_page
 from dinov.masks import instance_of
@@ -99,7 +100,7 @@ def test_a_mask_comes_at_the_size_of_its_image(
     whole = np.zeros((48, 64), np.bool_)
     whole[10:20, 10:30] = True
     instance = instance_of(whole, category_id, 1.0)
-    studio.editing.add_annotations(project_id, "a test", {image_id: [instance]})
+    studio.editing.add_annotations(project_id, "a test", {image_id: [Brought(instance)]})
     (found,) = studio.results(image_id)["instances"]
     assert client.get(f"instances/{found['id']}/mask").json() == instance.rle
 
