@@ -5,7 +5,8 @@ order of ``categories.txt``; 0 is nothing. Up to 255 a file has a palette, beyon
 grey.
 
 Cannot hold: annotations that lie over each other (a pixel belongs to one), scores, ids, tracks,
-decisions and the full name of an image. With ``semantic/`` alone, objects of one category that touch are one.
+decisions and the full name of an image. With ``semantic/`` alone, objects of one category that
+touch are one.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A line is the number of the category and one ring of points, as fractions of the
 and holes of an object are joined to one ring by lines that are walked both ways, as the readers'
 own converters do; filled by the even-odd rule it is exactly the mask.
 
-Cannot hold: scores, ids, tracks, decisions, the size and the full name of an image. To be read again
-it needs the images, beside it or in the project.
+Cannot hold: scores, ids, tracks, decisions, the size and the full name of an image. To be read
+again it needs the images, beside it or in the project.
 
 Source: https://docs.ultralytics.com/datasets/segment.
 """
