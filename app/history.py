@@ -1,4 +1,4 @@
-"""One history of undo and redo for each image: of its prompts and its instances together.
+"""One history of undo and redo for each image: of its prompts, instances and reviews together.
 
 Every step is kept in the database with what it changed, so that it outlives the page and the
 server. Taking a step back touches exactly the rows that it changed, and only while they are as it
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.project import InvalidInput, StaleEdit
@@ -74,24 +74,33 @@ class History:
 
     @contextlib.contextmanager
     def step(
-        self, image_id: int, title: str, table: str = "instances", merge_key: str | None = None
+        self,
+        image_id: int,
+        title: str,
+        tables: Sequence[str] = ("instances",),
+        merge_key: str | None = None,
     ) -> Iterator[Step]:
-        """Whatever is changed inside in a table becomes one step, or nothing if it fails.
+        """Whatever is changed inside in some tables becomes one step, or nothing if it fails.
 
         Args:
             image_id: the image.
             title: what is done, in words that read well after "Undo: ".
-            table: "instances" or "prompts".
+            tables: of "instances", "prompts" and "images" those in question.
             merge_key: a step that follows one with the same key is undone together with it.
         """
         with self._store.transaction():
             step = Step()
-            before = self._store.tracked_rows(image_id, table)
+            before = {table: self._store.tracked_rows(image_id, table) for table in tables}
             yield step
-            old, new = _difference(before, self._store.tracked_rows(image_id, table))
+            old: Change = {}
+            new: Change = {}
+            for table, rows in before.items():
+                was, now = _difference(rows, self._store.tracked_rows(image_id, table))
+                if was:
+                    old[table], new[table] = was, now
             if old:
-                self._add(Edit(0, image_id, title, {table: old}, {table: new}, merge_key))
-                step.changes = _changes({table: new})
+                self._add(Edit(0, image_id, title, old, new, merge_key))
+                step.changes = _changes(new)
 
     def add_bulk(
         self, title: str, steps: dict[int, tuple[dict[str, Columns], dict[str, Columns]]]

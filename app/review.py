@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from app.history import History
 from app.project import InvalidInput, ProjectImage, StoredPrompt
 from app.store import Store
+
+_REVIEWED = ("instances", "images")
+"""The tables that a review changes."""
 
 
 class Review:
@@ -13,20 +17,24 @@ class Review:
     another run changes what was approved. Proposals that are shown later, because a run found more
     or a threshold was lowered, make the image one to review again: its status is worked out from
     what is there, see ``ImageCounts.status``, and never has to be reset.
+
+    A review is a step of the image's history, like any edit.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, history: History) -> None:
         self._store = store
+        self._history = history
 
     def mark(self, image_id: int) -> None:
         """Accept what is shown on an image, and note that it was looked at."""
-        with self._store.transaction():
+        with self._history.step(image_id, "image reviewed", _REVIEWED):
             project = self._store.project(self._store.image(image_id).project_id)
             self._store.mark_reviewed(image_id, project.score_thresholds)
 
     def unmark(self, image_id: int) -> None:
         """Take ``mark`` back: what it accepted, and is still accepted, is a proposal again."""
-        self._store.unmark_reviewed(image_id)
+        with self._history.step(image_id, "review taken back", _REVIEWED):
+            self._store.unmark_reviewed(image_id)
 
     def references(self, category_id: int) -> list[tuple[ProjectImage, list[StoredPrompt]]]:
         """List the references of a category with the prompts they have for it."""

@@ -236,20 +236,29 @@ def undecided(
 ) -> list[StoredInstance]:
     """Leave out what repeats a decision of the annotator; for refer keep one per category.
 
+    Whatever was accepted as one category is not proposed as another, as after it was relabelled:
+    overlaps among proposals of all categories are settled likewise. Not so for refer, whose
+    categories are single objects: one may have been accepted as an instance of a concept before.
+
     Args:
         proposals: what was found on an image, best first.
         present: the instances that the image has.
         task: what was looked for.
     """
     decided = [one for one in present if one.status is not InstanceStatus.PROPOSED]
-    new = [one for one in proposals if not _repeats_a_decision(one, decided)]
+    new = [one for one in proposals if not _repeats_a_decision(one, decided, task)]
     return _one_per_category(new, decided) if task is Task.REFER else new
 
 
-def _repeats_a_decision(proposal: StoredInstance, decided: Sequence[StoredInstance]) -> bool:
+def _repeats_a_decision(
+    proposal: StoredInstance, decided: Sequence[StoredInstance], task: Task
+) -> bool:
+    def is_about(other: StoredInstance) -> bool:
+        settles_all = task is Task.GENERIC and other.status is InstanceStatus.ACCEPTED
+        return settles_all or other.category_id == proposal.category_id
+
     return any(
-        other.category_id == proposal.category_id
-        and rle_iou(other.rle, proposal.rle) >= _SAME_AS_DECIDED_IOU[other.status]
+        is_about(other) and rle_iou(other.rle, proposal.rle) >= _SAME_AS_DECIDED_IOU[other.status]
         for other in decided
     )
 

@@ -68,7 +68,7 @@ class Studio(Workspace):
         self._model = model
         self._closing = contextlib.ExitStack()
         self.jobs = jobs
-        self.review = Review(store)
+        self.review = Review(store, self.history)
         self.statistics = Statistics(store)
         self.time_spent = TimeSpent(store)
         jobs.offer(SEGMENT, self._segment)

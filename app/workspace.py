@@ -392,7 +392,7 @@ class Workspace:
     ) -> None:
         grown = len(prompts) - len(self._store.prompts(image.id))
         title = "mark added" if grown > 0 else "mark deleted" if grown < 0 else "mark changed"
-        with self.history.step(image.id, title, "prompts", merge_key):
+        with self.history.step(image.id, title, ("prompts",), merge_key):
             self._replace_prompts(image, prompts, image.prompts_rev + 1)
 
     def _replace_prompts(

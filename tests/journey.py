@@ -2,9 +2,11 @@
 
     python tests/journey.py
 
-Somebody who knows the truth marks a few objects, has every other one found, deletes what is wrong,
+Somebody who knows the truth marks a few objects, has every other one found, rejects what is wrong,
 and exports. Every click, drag, key press and typed name counts as one action. Prints how many there
-were for each object that was kept, and how well the exported masks fit the truth.
+were for each object that was kept, what they were for, and how well the exported masks fit the
+truth. If something does not happen that should, a picture of the page is left in the working
+directory.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,20 +45,16 @@ SOURCES = (("balloon", "balloon"), ("animals", "elephant"))
 SAME_OBJECT = 0.5
 """Mask IoU from which a found object is the true one."""
 
+STAGE = "#st-canvas [role=application]"
+
 SHOWN = f"""async () => {{
   const {{ store }} = {CANVAS};
   if (!store.resultsUrl) return [];
   const response = await fetch(new URL(store.resultsUrl, document.baseURI));
   const {{ instances }} = await response.json();
-  return instances.filter(
-    (one) => one.status === "accepted" || one.score >= store.scoreThreshold);
+  return instances.filter(({{ status, score }}) =>
+    status === "accepted" || (status === "proposed" && score >= store.scoreThreshold));
 }}"""
-
-
-SCROLL = """(share) => {
-  const strip = document.querySelector(".st-filmstrip-scroll");
-  strip.scrollTop = strip.scrollHeight * share;
-}"""
 
 
 @dataclass(frozen=True)
@@ -74,62 +74,85 @@ class Annotator:
         self.studio = studio
         self.page = studio.page
         self.truths = truths
-        self.actions = 0
+        self.actions: Counter[str] = Counter()
 
-    def act(self, action: Callable[..., object], *arguments: Any) -> None:
+    def act(self, what: str, action: Callable[..., object], *arguments: Any) -> None:
         """Do one thing with mouse or keyboard."""
-        self.actions += 1
+        self.actions[what] += 1
         action(*arguments)
+
+    def press(self, what: str, key: str) -> None:
+        """Press a key while the canvas has the focus."""
+        self.page.locator(STAGE).focus()
+        self.act(what, self.page.keyboard.press, key)
 
     def begin(self) -> None:
         """Add the photos, and name what is looked for."""
-        self.act(self.studio.add_images, *(truth.path for truth in self.truths))
+        self.act("set up", self.studio.add_images, *(truth.path for truth in self.truths))
         expect(self.page.locator("#st-filmstrip h2 + .st-subtle")).to_have_text(
             str(len(self.truths)), timeout=120_000
         )
-        first, *others = dict.fromkeys(truth.category for truth in self.truths)
-        self.act(self.page.locator("#st-categories .st-row-main").first.dblclick)
-        self.act(self.page.get_by_label("Category name").fill, first)
-        self.act(self.page.keyboard.press, "Enter")
+        first, *others = self.categories
+        self.act("set up", self.page.locator("#st-categories .st-row-main").first.dblclick)
+        self.act("set up", self.page.get_by_label("Category name").fill, first)
+        self.act("set up", self.page.keyboard.press, "Enter")
         for name in others:
             field = self.page.get_by_label("Name of a new category")
-            self.act(field.fill, name)
-            self.act(field.press, "Enter")
+            self.act("set up", field.fill, name)
+            self.act("set up", field.press, "Enter")
             expect(self.page.locator("#st-categories .st-row", has_text=name)).to_be_visible()
+
+    @property
+    def categories(self) -> list[str]:
+        """In the order of their number keys."""
+        return list(dict.fromkeys(truth.category for truth in self.truths))
 
     def mark(self, truth: Truth, mask: Rle) -> None:
         """Draw a box around an object of the open image."""
-        categories = list(dict.fromkeys(one.category for one in self.truths))
-        stage = self.page.locator("#st-canvas [role=application]")
-        stage.focus()
-        self.act(self.page.keyboard.press, str(1 + categories.index(truth.category)))
+        place = self.categories.index(truth.category)
+        if self.page.evaluate(f"{CANVAS}.store.activeCategory.name") != truth.category:
+            self.press("mark", str(1 + place))
+        self.take("box", "b", "mark")
         rows, columns = np.nonzero(decode_rle(mask))
         corners = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
-        self.actions += 1  # the key of the tool
-        self.act(self.studio.draw_box, *corners)
+        self.act("mark", self.studio.drag, *corners)
+        self.studio.expect_saved()
+
+    def take(self, tool: str, key: str, what: str) -> None:
+        """Take a tool, unless it is in hand."""
+        if self.page.evaluate(f"{CANVAS}.settings.tool") != tool:
+            self.press(what, key)
 
     def open(self, truth: Truth) -> None:
-        """Scroll to a photo in the filmstrip and click on it, unless it is open."""
-        name, names = truth.path.name, [one.path.name for one in self.truths]
-        if self.page.evaluate(f"{CANVAS}.store.image.name") != name:
-            self.act(self.page.evaluate, SCROLL, names.index(name) / len(names))
-            self.act(self.studio.card(name).locator(".st-card-open").click)
+        """Go on to a photo that comes later, or back to one, by the keys for it."""
+        names = [one.path.name for one in self.truths]
+        to = names.index(truth.path.name)
+        while (at := names.index(self.shown_name())) != to:
+            self.press("open", "PageDown" if at < to else "PageUp")
+            self.expect_open(names[at + (1 if at < to else -1)])
+        self.expect_open(truth.path.name)
+
+    def shown_name(self) -> str:
+        """The photo on the canvas."""
+        return str(self.page.evaluate(f"{CANVAS}.store.image.name"))
+
+    def expect_open(self, name: str) -> None:
+        """Wait until a photo can be worked on."""
         self.studio.expect_open(name)
         self.page.wait_for_function(f"{CANVAS}.surface.pictureState === 'ready'")
+        self.page.wait_for_function(f"{CANVAS}.surface.resultsState !== 'loading'")
 
     def segment(self) -> float:
         """Have all found, and say how many seconds it took."""
         started = time.monotonic()
-        self.act(self.studio.press_segment_all)
-        cancel = self.page.get_by_role("button", name="Cancel")
-        expect(cancel).to_be_visible()
-        expect(cancel).to_have_count(0, timeout=900_000)
-        self.page.wait_for_timeout(500)
+        self.act("segment", self.studio.press_segment_all)
+        expect(self.page.get_by_role("button", name="Cancel")).to_be_visible()
+        # Until it is done, the button for the next run cannot be pressed.
+        expect(self.page.locator(".st-run-buttons .st-primary")).to_be_enabled(timeout=900_000)
         return time.monotonic() - started
 
     def found(self, truth: Truth) -> dict[int, Rle]:
         """The masks that are shown on the open image, by id."""
-        self.page.wait_for_function(f"{CANVAS}.surface.resultsState !== 'loading'")
         shown = self.page.evaluate(SHOWN)
         return {one["id"]: Rle(size=list(truth.size_hw), counts=one["counts"]) for one in shown}
 
@@ -139,33 +162,35 @@ class Annotator:
         left = [m for m in truth.masks if all(rle_iou(m, one) < SAME_OBJECT for one in found)]
         return sorted(left, key=rle_area, reverse=True)
 
-    def review(self, truth: Truth) -> None:
-        """Delete what is wrong on the open image, and call it reviewed."""
+    def review(self, truth: Truth, after: Truth | None) -> None:
+        """Reject what is wrong on the open image, and call it reviewed: the next one opens."""
         wrong = self.found(truth)
         for mask in truth.masks:
             best = max(wrong, key=lambda id_: rle_iou(mask, wrong[id_]), default=None)
             if best is not None and rle_iou(mask, wrong[best]) >= SAME_OBJECT:
                 del wrong[best]
-        for id_ in wrong:
-            self.delete(id_, self.found(truth))
-        self.page.locator("#st-canvas [role=application]").focus()
-        self.act(self.page.keyboard.press, "Shift+Enter")
+        # Small ones lie on large ones, so that each can be pointed at when its turn comes.
+        for id_ in sorted(wrong, key=lambda id_: rle_area(wrong[id_])):
+            self.reject(id_, self.found(truth))
+        self.press("review", "Shift+Enter")
+        if after is not None:
+            self.expect_open(after.path.name)
 
-    def delete(self, id_: int, shown: Mapping[int, Rle]) -> None:
-        """Click on an object where none smaller lies above it, and press Delete."""
+    def reject(self, id_: int, shown: Mapping[int, Rle]) -> None:
+        """Point at an object where none smaller lies above it, and press the key."""
         mask = decode_rle(shown[id_])
         for other, rle in shown.items():
             if other != id_ and rle_area(rle) <= rle_area(shown[id_]):
                 mask = mask & ~decode_rle(rle)
         if not mask.any():
             return
-        self.page.keyboard.press("v")
+        self.take("select", "v", "reject")
         depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
         y, x = np.unravel_index(depth.argmax(), depth.shape)
-        self.act(self.page.mouse.click, *self.studio.at(float(x) + 0.5, float(y) + 0.5))
-        self.act(self.page.keyboard.press, "Delete")
-        gone = f"(id) => !{CANVAS}.surface.results.instances.some((one) => one.id === id)"
-        self.page.wait_for_function(gone, arg=id_)
+        self.page.mouse.move(*self.studio.at(float(x) + 0.5, float(y) + 0.5))
+        self.press("reject", "x")
+        done = f"(id) => {CANVAS}.surface.findInstance(id)?.status === 'rejected'"
+        self.page.wait_for_function(done, arg=id_)
 
 
 def truths(count: int) -> list[Truth]:
@@ -204,14 +229,15 @@ def work(annotator: Annotator, photos: Sequence[Truth], marked: int) -> dict[str
     for photo in photos:
         annotator.open(photo)
         misses[photo.path] = annotator.missed(photo)
-    for photo in sorted(photos, key=lambda one: -len(misses[one.path]))[:marked]:
+    worst = sorted(photos, key=lambda one: -len(misses[one.path]))[:marked]
+    for photo in sorted(worst, key=photos.index):
         if misses[photo.path]:
             annotator.open(photo)
             annotator.mark(photo, misses[photo.path][0])
     seconds.append(annotator.segment())
-    for photo in photos:
-        annotator.open(photo)
-        annotator.review(photo)
+    annotator.open(photos[0])
+    for photo, after in zip(photos, [*photos[1:], None], strict=True):
+        annotator.review(photo, after)
     return {
         "seconds_of_segmenting": [round(one, 1) for one in seconds],
         "seconds_in_all": round(time.monotonic() - started, 1),
@@ -257,14 +283,20 @@ def main() -> None:
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
         annotator = Annotator(StudioPage(page, url), photos)
-        times = work(annotator, photos, arguments.marked)
-        annotator.actions += 1
+        try:
+            times = work(annotator, photos, arguments.marked)
+        except PlaywrightError:
+            page.screenshot(path="journey-failed.png")
+            raise
+        annotator.actions["export"] += 1
         annotator.studio.download().save_as(folder / "coco.json")
         result = judge(json.loads((folder / "coco.json").read_text()), photos)
         browser.close()
+    total = annotator.actions.total()
     result |= {
-        "actions": annotator.actions,
-        "actions_per_kept": round(annotator.actions / max(1, result["kept"]), 2),
+        "actions": total,
+        "actions_per_kept": round(total / max(1, result["kept"]), 2),
+        "actions_by_purpose": dict(annotator.actions),
         **times,
     }
     sys.stdout.write(json.dumps(result) + "\n")

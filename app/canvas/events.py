@@ -173,6 +173,7 @@ def load_document(
     category_thresholds: Mapping[int, float],
     history: HistoryView,
     read_only: bool = False,
+    taken: int = 0,
 ) -> str:
     """The canvas value that shows an image with its prompts and results.
 
@@ -188,6 +189,7 @@ def load_document(
         category_thresholds: those of categories that have their own, by id.
         history: what can be undone and redone.
         read_only: prompts and instances can be looked at but not changed.
+        taken: when it was; the page does not go back to an earlier one that comes later.
     """
     return _json(
         {
@@ -206,6 +208,7 @@ def load_document(
             "category_thresholds": category_thresholds,
             "history": asdict(history),
             "read_only": read_only,
+            "taken": taken,
         }
     )
 
@@ -222,7 +225,7 @@ def update_document(
     """The canvas value that changes what is given and leaves image, prompts and zoom alone.
 
     Only the last value set before the page paints is seen by the canvas, so give all that is known.
-    It is ignored by the page if it shows another image than ``image_id`` by then.
+    A page that shows another image than ``image_id`` by then asks which one it should.
     """
     changes = {
         "categories": None if categories is None else canvas_categories(categories),

@@ -1,7 +1,8 @@
 """Rows of the history: what each step changed on an image, before and after.
 
 A change is {table: {key: columns}}. Of a row that was only altered it holds the columns that
-differ; of one that came or went all of them, and None where there was no row.
+differ; of one that came or went all of them, and None where there was no row. That an image was
+reviewed is a change of its own row.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _TRACKED: Mapping[str, tuple[str, ...]] = {
         *("category_id", "run_id", "size", "counts", "display_counts", "box_xyxy", "area"),
         *("score", "status", "origin", "z_order"),
     ),
+    "images": ("reviewed_at", "review_accepted"),
 }
 
 
@@ -44,9 +46,9 @@ class EditRows(Database):
     """Read and write the history, and the rows it speaks of."""
 
     def tracked_rows(self, image_id: int, table: str) -> dict[str, Columns]:
-        """Read what edits can change of the prompts or the instances of an image, by their ids."""
+        """Read what edits can change of an image's rows in a table, by their ids."""
         columns = _TRACKED[table]
-        query = f"SELECT id, {', '.join(columns)} FROM {table} WHERE image_id = ?"
+        query = f"SELECT id, {', '.join(columns)} FROM {table} WHERE {_image_of(table)} = ?"
         found = self._all(query, (image_id,))
         return {str(row["id"]): dict(zip(columns, tuple(row)[1:], strict=True)) for row in found}
 
@@ -62,16 +64,16 @@ class EditRows(Database):
         self, table: str, image_id: int, key: str, columns: Columns | None, *, exists: bool
     ) -> None:
         place = {"key_": key, "image_": image_id}
-        names = list(columns or {})
+        names, image = list(columns or {}), _image_of(table)
         if columns is None:
-            query = f"DELETE FROM {table} WHERE id = :key_ AND image_id = :image_"
+            query = f"DELETE FROM {table} WHERE id = :key_ AND {image} = :image_"
         elif exists:
             changed = ", ".join(f"{name} = :{name}" for name in names)
-            query = f"UPDATE {table} SET {changed} WHERE id = :key_ AND image_id = :image_"
+            query = f"UPDATE {table} SET {changed} WHERE id = :key_ AND {image} = :image_"
         else:
             values = ", ".join(f":{name}" for name in names)
             query = (
-                f"INSERT INTO {table} (id, image_id, {', '.join(names)})"
+                f"INSERT INTO {table} (id, {image}, {', '.join(names)})"
                 f" VALUES (:key_, :image_, {values})"
             )
         self._connection.execute(query, place | (columns or {}))
@@ -168,3 +170,8 @@ class EditRows(Database):
             )
             for row in self._all(f"SELECT * FROM edits WHERE {where}", values)
         ]
+
+
+def _image_of(table: str) -> str:
+    """The column of a table that says to which image a row belongs."""
+    return "id" if table == "images" else "image_id"

@@ -19,7 +19,7 @@ class ReviewRows(InstanceRows):
             shown = self.shown_instances(image_id, thresholds)
             proposed = [one.id for one in shown if one.status is InstanceStatus.PROPOSED]
             accepted = [*self._accepted_by_review(image_id), *proposed]
-            self._decide_all(image_id, proposed, InstanceStatus.ACCEPTED)
+            self._decide_all(proposed, InstanceStatus.ACCEPTED)
             values = {"reviewed_at": now(), "review_accepted": json.dumps(accepted)}
             self._update("images", image_id, values)
 
@@ -27,7 +27,7 @@ class ReviewRows(InstanceRows):
         """Make an image one to look at; what only its review accepted is a proposal again."""
         with self.transaction():
             ids = self._accepted_by_review(image_id)
-            self._decide_all(image_id, ids, InstanceStatus.PROPOSED, InstanceStatus.ACCEPTED)
+            self._decide_all(ids, InstanceStatus.PROPOSED, InstanceStatus.ACCEPTED)
             self._update("images", image_id, {"reviewed_at": None, "review_accepted": "[]"})
 
     def category_thresholds(self, project_id: str) -> dict[int, float]:
@@ -44,7 +44,6 @@ class ReviewRows(InstanceRows):
 
     def _decide_all(
         self,
-        image_id: int,
         instance_ids: Iterable[int],
         status: InstanceStatus,
         before: InstanceStatus = InstanceStatus.PROPOSED,
@@ -53,7 +52,4 @@ class ReviewRows(InstanceRows):
         self._connection.executemany(
             "UPDATE instances SET status = ? WHERE id = ? AND status = ?",
             [(status.value, instance_id, before.value) for instance_id in instance_ids],
-        )
-        self._connection.execute(
-            "UPDATE images SET results_rev = results_rev + 1 WHERE id = ?", (image_id,)
         )

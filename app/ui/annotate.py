@@ -35,8 +35,14 @@ class RoleChanged(Place):
     is_target: bool | None = None
 
 
-class ImageReviewed(Place):
-    """The open image was looked at, or is to be looked at again; then ``next_id`` is opened."""
+class ImageOpened(Place):
+    """The image ``image_id`` was chosen; ``order`` tells which choice was the last."""
+
+    order: int = 0
+
+
+class ImageReviewed(ImageOpened):
+    """The image ``reviewed_id`` was looked at, or is to be again; then ``next_id`` is opened."""
 
     reviewed_id: int
     reviewed: bool
@@ -73,8 +79,15 @@ def _bind_filmstrip(page: Page) -> None:
         session.problems = []
         return page.refresh(event, session)
 
-    def open_image(event: Place, session: Session) -> Updates:
-        return page.open(session, event.project_id, event.image_id)
+    def open_chosen(event: ImageOpened, session: Session, image_id: int | None) -> Updates:
+        # Requests may overtake each other; what the user chose last must stay.
+        if event.order < session.opening_order:
+            return page.refresh(event, session)
+        session.opening_order = event.order
+        return page.open(session, event.project_id, image_id)
+
+    def open_image(event: ImageOpened, session: Session) -> Updates:
+        return open_chosen(event, session, event.image_id)
 
     def change_role(event: RoleChanged, session: Session) -> Updates:
         studio.set_role(
@@ -88,9 +101,8 @@ def _bind_filmstrip(page: Page) -> None:
 
     def review(event: ImageReviewed, session: Session) -> Updates:
         (studio.review.mark if event.reviewed else studio.review.unmark)(event.reviewed_id)
-        if event.next_id is not None:
-            return page.open(session, event.project_id, event.next_id)
-        return page.refresh(event, session)
+        # Without a next one the image is opened again, since its history has grown.
+        return open_chosen(event, session, event.next_id or event.image_id)
 
     def tell_all(event: Place, session: Session) -> Updates:
         session.strip.forget()
@@ -100,7 +112,7 @@ def _bind_filmstrip(page: Page) -> None:
     page.on(page.filmstrip.strip_asked, tell_all, Place)
     page.on(page.filmstrip.files_added, add_files, FilesAdded, uploads=True)
     page.on(page.filmstrip.problems_read, forget_problems, Place)
-    page.on(page.filmstrip.image_opened, open_image, Place)
+    page.on(page.filmstrip.image_opened, open_image, ImageOpened)
     page.on(page.filmstrip.role_changed, change_role, RoleChanged)
     page.on(page.filmstrip.image_removed, remove_image, ImageRemoved)
 
@@ -112,7 +124,8 @@ def _bind_canvas(page: Page) -> None:
         return page.refresh(with_project(studio, event), session)
 
     def open_again(event: Place, session: Session) -> Updates:
-        place = with_project(studio, event)
+        # The canvas may ask for an image from which the filmstrip has gone on.
+        place = session.place or with_project(studio, event)
         return page.open(session, place.project_id, place.image_id)
 
     page.on(page.canvas.prompts_changed, show_counts, Place)

@@ -44,14 +44,15 @@ class Session:
     ``place`` is None until the page has been opened, also after a restart of the server below it.
     ``results_revs`` holds, by image id, the revision of the results the canvas was last told about;
     ``problems`` are files that were left out, until the user has read it; ``threshold_order``
-    numbers the score threshold that was saved last; ``strip`` is what the filmstrip was told.
+    numbers the score threshold that was saved last, ``opening_order`` the image that was opened
+    last; ``strip`` is what the filmstrip was told.
     Handlers of a tab take turns: uploads among themselves, everything else likewise.
     """
 
     def __init__(self) -> None:
         self.place: Place | None = None
         self.problems: list[str] = []
-        self.threshold_order = 0
+        self.threshold_order = self.opening_order = 0
         self.results_revs: dict[int, int] = {}
         self.strip = Strip()
         self.turn = threading.Lock()

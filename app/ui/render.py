@@ -342,6 +342,7 @@ def canvas_document(snapshot: Snapshot, rev: int = 0, prompts: Sequence[StoredPr
         score_threshold=snapshot.score_threshold,
         category_thresholds=snapshot.applied_thresholds,
         history=snapshot.history,
+        taken=snapshot.taken,
     )
 
 

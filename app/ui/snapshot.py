@@ -25,6 +25,8 @@ from app.segmentation import Studio
 from app.sequences import Sequence
 from dinov.types import Category
 
+_BEGUN_NS = time.time_ns() - time.monotonic_ns()
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -62,8 +64,9 @@ class Snapshot:
         Without a project, or where it does not exist any more, the one last opened is taken;
         without an image, the one last looked at.
         """
-        # The clock rather than a counter, which would begin again with the server.
-        taken = time.time_ns() // 1000
+        # The clock rather than a counter, which would begin again with the server. It is read once,
+        # so that setting it back does not make everything that follows old.
+        taken = (_BEGUN_NS + time.monotonic_ns()) // 1000
         project = _find_project(studio, project_id)
         if project is None:
             return cls(taken)

@@ -61,6 +61,35 @@ def test_a_review_is_taken_back_exactly(marked):
     assert statuses(marked)[1] is PROPOSED
 
 
+def test_a_review_is_a_step_of_the_history_of_its_image(marked):
+    studio, image_id = marked.studio, marked.target.id
+    studio.segment_now(marked.id)
+    before = decisions(marked)
+    first = before[0][0]
+    decide(studio, first, "rejected")
+    studio.review.mark(image_id)
+    after = decisions(marked)
+    assert studio.history.view(image_id).undo == "image reviewed"
+    assert first not in studio.history.undo(image_id).instances
+    assert statuses(marked)[1] is PROPOSED
+    studio.history.undo(image_id)
+    assert decisions(marked) == before
+    for _ in range(2):
+        studio.history.redo(image_id)
+    assert decisions(marked) == after
+    assert statuses(marked)[1] is REVIEWED
+    # Taking it back is a step, too: without it the review is in force again.
+    studio.review.unmark(image_id)
+    assert studio.history.view(image_id).undo == "review taken back"
+    studio.history.undo(image_id)
+    assert decisions(marked) == after
+    assert statuses(marked)[1] is REVIEWED
+    # Also where nothing had to be accepted.
+    studio.review.mark(marked.empty.id)
+    studio.history.undo(marked.empty.id)
+    assert statuses(marked)[2] is PROPOSED
+
+
 def test_new_proposals_ask_for_another_look_and_only_those(marked):
     studio = marked.studio
     studio.segment_now(marked.id)

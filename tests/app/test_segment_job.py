@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.project import InvalidInput, JobState, RunOptions, Task
+from app.project import InstanceStatus, InvalidInput, JobState, RunOptions, Task
 from app.segmentation import Studio
 from app.settings import Settings
 from tests.app.conftest import BLUE, RED, as_bytes, decide, draw
@@ -118,6 +118,25 @@ def test_an_accepted_object_is_not_looked_for_again(marked):
     decide(studio, second["id"])
     refer(marked)
     assert [one["id"] for one in studio.results(marked.target.id)["instances"]] == [second["id"]]
+
+
+def test_what_was_accepted_as_one_category_is_not_proposed_as_another(marked):
+    studio = marked.studio
+    studio.add_prompt(marked.id, marked.reference.id, "green", "box", [52, 12, 68, 28])
+    green = studio.categories(marked.id)[1].id
+    studio.segment_now(marked.id)
+    first, second, _ = studio.results(marked.target.id)["instances"]
+    studio.editing.relabel(marked.target.id, [first["id"]], green)
+    studio.editing.decide(marked.target.id, [second["id"]], InstanceStatus.REJECTED)
+    # Every mark is new to the run, so that nothing is left as it is.
+    studio.add_prompt(marked.id, marked.reference.id, "red", "point", [15, 15])
+    studio.segment_now(marked.id)
+    found = [
+        (one["bbox"][0], one["category_id"], one["status"])
+        for one in studio.results(marked.target.id)["instances"]
+    ]
+    red = marked.red.id
+    assert sorted(found) == [(5, green, "accepted"), (40, red, "rejected"), (70, red, "proposed")]
 
 
 def test_tiles_are_for_large_photos_and_every_object(marked, predictor, tmp_path):

@@ -73,11 +73,14 @@ class StudioPage:
 
     def draw_box(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         self.choose_tool("b")
+        self.drag(start, end)
+        self.expect_saved()
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         self.page.mouse.move(*self.at(*start))
         self.page.mouse.down()
         self.page.mouse.move(*self.at(*end), steps=4)
         self.page.mouse.up()
-        self.expect_saved()
 
     def expect_saved(self) -> None:
         self.page.wait_for_timeout(50)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.pictures import THREE_RED, draw
+from tests.e2e.pictures import ONE_BLUE, THREE_RED, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import CANVAS, StudioPage
 
@@ -146,7 +146,9 @@ def wait_for_box(page: Page, box: list[float]) -> None:
     )
 
 
-def test_an_outline_is_edited_by_its_corners_as_one_step(segmented: StudioPage) -> None:
+def test_an_outline_is_edited_by_its_corners_as_one_step(
+    segmented: StudioPage, tmp_path: Path
+) -> None:
     page = segmented.page
     segmented.instances.first.get_by_role("button").first.click()
     x0, y0, x1, y1 = before = box_of_selected(page)
@@ -175,3 +177,16 @@ def test_an_outline_is_edited_by_its_corners_as_one_step(segmented: StudioPage) 
     page.keyboard.press("Control+z")
     wait_for_box(page, before)
     expect(accepted(segmented)).to_have_count(0)
+
+    # What is in the making is kept when another image is opened.
+    segmented.add_images(draw(tmp_path / "next.png", ONE_BLUE))
+    expect(segmented.cards).to_have_count(2)
+    page.keyboard.press("o")
+    drag(segmented, max(corners_of_outline(page)), (x1 + 12, right[1]))
+    page.keyboard.press("PageDown")
+    segmented.expect_open("next.png")
+    page.keyboard.press("PageUp")
+    segmented.expect_open("three.png")
+    expect(accepted(segmented)).to_have_count(1)
+    accepted(segmented).get_by_role("button").first.click()
+    assert box_of_selected(page)[2] == x1 + 12

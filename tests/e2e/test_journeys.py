@@ -164,6 +164,14 @@ def test_a_rejected_instance_stays_away_and_can_be_taken_back(
     expect(studio.card("three.png")).to_contain_text("2 found")
     studio.page.get_by_role("button", name="Undo", exact=True).click()
     expect(studio.rejected).to_have_count(0)
+    # A key means the object under the pointer, without a click.
+    studio.choose_tool("v")
+    studio.page.mouse.move(*studio.at(80, 80))
+    studio.page.keyboard.press("x")
+    expect(studio.rejected).to_have_count(1)
+    studio.page.keyboard.press("Control+z")
+    expect(studio.rejected).to_have_count(0)
+    studio.page.mouse.move(0, 0)
 
     studio.instances.first.get_by_role("button").first.press("x")
     expect(studio.rejected).to_have_count(1)

@@ -67,6 +67,11 @@ def test_images_are_reviewed_one_after_the_other(
     with page.expect_response("**/time-spent") as told:
         page.evaluate("window.dispatchEvent(new Event('blur'))")
     assert told.value.ok
+    # It is a step of the history like any other.
+    page.keyboard.press("Control+z")
+    expect(strip).to_contain_text("3 of 3 reviewed")
+    page.keyboard.press("Control+z")
+    expect(strip).to_contain_text("2 of 3 reviewed")
     page.reload()
     expect(strip).to_contain_text("2 of 3 reviewed")
     project = studio_server.studio.projects()[0]

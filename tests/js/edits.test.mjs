@@ -18,7 +18,7 @@ function made({ replies, idle = true, history = HISTORY }) {
       const reply = replies.shift();
       return reply ? Promise.resolve(reply) : Promise.reject(new Error("offline"));
     },
-    take: (reply) => log.taken.push(reply),
+    take: (imageId, reply) => log.taken.push([imageId, reply]),
     reload: (imageId) => log.reloaded.push(imageId),
     say: (text) => log.said.push(text),
   });
@@ -80,12 +80,24 @@ test("without a server, or with unsaved marks, nothing is claimed", async () => 
   assert.deepEqual(unsaved.log.sent, []);
 });
 
-test("an answer for an image that is no longer shown changes nothing", async () => {
-  const { editor, store, log } = made({ replies: [{ ok: true }] });
-  const done = editor.run({ do: "delete", ids: [1] });
-  await Promise.resolve();
-  await Promise.resolve();
+test("what was done to an image is not lost when another one is shown meanwhile", async () => {
+  const changed = { ok: true, instances: [{ id: 1, rev: 102 }] };
+  const { editor, store, log } = made({ replies: [changed, { ok: true }] });
+  const first = editor.run({ do: "outline", ids: [1], rings: [] }, "Outline changed");
+  const second = editor.run({ do: "decide", ids: [1], status: "accepted" });
+  const third = editor.travel("undo");
   store.image = { id: 4 };
-  await done;
-  assert.deepEqual(log.taken, []);
+  assert.equal(editor.isBusy, true);
+  await Promise.all([first, second]);
+  // The second is about the object as the first has left it.
+  assert.deepEqual(
+    log.sent.map(({ image_id, seen }) => [image_id, seen]),
+    [[3, { 1: 101 }], [3, { 1: 102 }]],
+  );
+  assert.deepEqual(log.taken.map(([imageId]) => imageId), [3, 3]);
+  assert.deepEqual(log.said, []);
+  // Which step is meant is not known any more.
+  assert.equal(await third, null);
+  await editor.turn;
+  assert.equal(editor.isBusy, false);
 });

@@ -99,7 +99,7 @@ export class Commands extends InstanceCommands {
   }
 
   delete() {
-    const { selectedPrompt, selectedInstanceIds: ids, readOnly } = this.store;
+    const { selectedPrompt, readOnly } = this.store;
     const { draft, shape, handle } = this.surface;
     if (readOnly) return;
     if (handle !== null && hasCorners(shape)) removeVertex(this.surface);
@@ -108,11 +108,11 @@ export class Commands extends InstanceCommands {
     else if (selectedPrompt) {
       this.surface.say(`${described(selectedPrompt, this.store)} deleted`);
       this.store.removePrompt(selectedPrompt.id);
-    } else if (ids.length) this.change("delete");
+    } else if (this.meant.length) this.change("delete");
   }
 
   /** Make a found object an example of its category: a mask on this image, which undo takes back. */
-  async reference(instanceId = this.store.selectedInstanceId) {
+  async reference(instanceId = this.meant.at(-1)) {
     const { store, surface } = this;
     const found = surface.left.find(({ id }) => id === instanceId);
     if (store.readOnly || !store.image) return;

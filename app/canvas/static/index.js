@@ -6,10 +6,11 @@
  * dinov:hidden {category_ids}, dinov:highlight {instance_id}, dinov:select {instance_ids},
  * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
  * dinov:reference {instance_id}, dinov:command {name, argument}, dinov:changed {image_id,
- * prompts_rev} (somebody may have changed the marks). It says dinov:hover {instance_id},
- * dinov:selected {instance_ids}, dinov:category itself, and for keys that mean something to other
- * parts of the page dinov:page {does}; and dinov:keys {shown by action}, when asked by
- * dinov:keys-asked and whenever somebody has chosen others.
+ * prompts_rev} (somebody may have changed the marks), dinov:settle {image_id, waits} (gets the
+ * image that is shown, and a promise that all edits are with the server). It says dinov:hover
+ * {instance_id}, dinov:selected {instance_ids}, dinov:category itself, and for keys that mean
+ * something to other parts of the page dinov:page {does}; and dinov:keys {shown by action}, when
+ * asked by dinov:keys-asked and whenever somebody has chosen others.
  */
 import { FoundBar } from "./found_bar.js";
 import { InstanceBar } from "./instance_bar.js";
@@ -69,6 +70,7 @@ class Canvas {
     this.host = host;
     this.trigger = trigger;
     this.requestedFor = null;
+    this.taken = 0;
     this.wantedMark = null;
     this.store = new Store();
     this.settings = new Settings();
@@ -96,7 +98,7 @@ class Canvas {
       saver: this.saver,
       find: (id) => this.surface.findInstance(id),
       send: async (text) => JSON.parse(await edit(text)),
-      take: (reply) => this.take(reply),
+      take: (imageId, reply) => this.take(imageId, reply),
       reload: (imageId) => this.request(imageId),
       say: (text) => this.status.say(text),
     });
@@ -145,7 +147,10 @@ class Canvas {
     this.on(document, "keyup", () => this.pointer.holdPan(false));
     this.on(window, "storage", () => this.keymap.load());
     this.on(document, "pointerdown", (event) => this.closePanelsFor(event.target));
-    this.on(window, "beforeunload", (event) => this.saver.isDirty && event.preventDefault());
+    this.on(window, "beforeunload", (event) => {
+      keepOutline(surface);
+      if (this.saver.isDirty || this.editor.isBusy) event.preventDefault();
+    });
     this.on(document, "dinov:threshold", ({ detail }) =>
       store.setThreshold(detail.score_threshold),
     );
@@ -167,6 +172,11 @@ class Canvas {
     this.on(document, "dinov:changed", ({ detail }) => this.followOthers(detail));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
     this.on(document, "dinov:keys-asked", () => tell("dinov:keys", this.keymap.allShown));
+    this.on(document, "dinov:settle", ({ detail }) => {
+      keepOutline(surface);
+      detail.image_id = store.image?.id ?? null;
+      detail.waits.push(this.editor.done());
+    });
   }
 
   /** Listen as long as the canvas is on the page: Gradio tells nobody when it removes it. */
@@ -183,14 +193,17 @@ class Canvas {
     const document = parsed(text);
     if (document?.kind === "update") {
       if (document.image_id === this.store.image?.id) this.store.update(document);
-      else if (!this.store.image) this.request(document.image_id);
-    } else if (document?.kind === "load") {
+      // Of two documents that come at once the first, which opened the image, is not seen here.
+      else this.request(document.image_id);
+    } else if (document?.kind === "load" && !(document.taken < this.taken)) {
+      this.taken = document.taken ?? this.taken;
       if (document.image_id === null) this.clear();
       else this.load(document);
     }
   }
 
   clear() {
+    keepOutline(this.surface);
     this.store.clear();
     this.surface.clear();
     this.surface.setView(this.surface.view);
@@ -203,10 +216,14 @@ class Canvas {
     const isShown = this.store.image?.id === id && this.store.image.url === document.url;
     if (isShown && rev <= known) {
       this.store.update(document);
+      const isUpToDate = rev === known && !this.saver.isDirty && !this.editor.isBusy;
+      if (isUpToDate) this.store.setHistory(document.history);
     } else if (rev < known && !this.saver.unsaved(id) && this.requestedFor !== id) {
       this.request(id);
     } else {
       this.pointer.abort();
+      // Before another image takes the place of the one that it is about.
+      keepOutline(this.surface);
       this.requestedFor = null;
       this.saver.track(id, rev, document.prompts);
       this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
@@ -225,7 +242,7 @@ class Canvas {
     if (store.selectedPrompt) surface.revealMark(store.selectedPrompt);
   }
 
-  /** Ask the server for the document of the image it shows. */
+  /** Ask the server for the document of the image that is open. */
   request(imageId) {
     this.requestedFor = imageId;
     this.trigger("document_requested", { image_id: imageId });
@@ -279,12 +296,13 @@ class Canvas {
   }
 
   /** Show what an edit, an undo or a redo has changed. */
-  take(reply) {
-    const { id } = this.store.image;
-    if (reply.rev !== undefined) this.saver.track(id, reply.rev, reply.prompts);
-    this.surface.takeInstances(reply);
-    this.store.receive(reply);
-    this.trigger("image_edited", { image_id: id });
+  take(imageId, reply) {
+    if (reply.rev !== undefined) this.saver.track(imageId, reply.rev, reply.prompts);
+    if (this.store.image?.id === imageId) {
+      this.surface.takeInstances(reply);
+      this.store.receive(reply);
+    }
+    this.trigger("image_edited", { image_id: imageId });
   }
 
   selectInstances(instanceIds) {

@@ -21,19 +21,26 @@ export class InstanceCommands {
     return this.surface.store;
   }
 
+  /** What keys and buttons mean: the selected objects, or else the one under the pointer. */
+  get meant() {
+    const { selectedInstanceIds: ids } = this.store;
+    const { hovered } = this.surface;
+    return ids.length || !hovered ? ids : [hovered.id];
+  }
+
   /** Accept or reject, or make a proposal again. */
   decide(status) {
-    this.onSelected((ids) => this.tell({ do: "decide", ids, status }, DECIDED[status]));
+    this.onMeant((ids) => this.tell({ do: "decide", ids, status }, DECIDED[status]));
   }
 
   /** Do what needs no more than to know which instances are meant. */
   change(what) {
-    this.onSelected((ids) => this.tell({ do: what, ids }, DONE[what]));
+    this.onMeant((ids) => this.tell({ do: what, ids }, DONE[what]));
   }
 
   /** Make every connected part of the selected object one of its own. */
   separate() {
-    this.onSelected((ids) => this.tell({ do: "split", ids: ids.slice(-1) }, "separated"));
+    this.onMeant((ids) => this.tell({ do: "split", ids: ids.slice(-1) }, "separated"));
   }
 
   /** Edit the outline of the selected object by its corners; asked again, keep it. */
@@ -53,7 +60,7 @@ export class InstanceCommands {
   }
 
   relabelAs({ id, name }) {
-    this.onSelected((ids) =>
+    this.onMeant((ids) =>
       this.tell({ do: "relabel", ids, category_id: id }, `in the category ${name}`),
     );
   }
@@ -63,8 +70,16 @@ export class InstanceCommands {
     return this.editor.run(operation);
   }
 
+  /** What goes on with the pointer needs the object selected. */
   onSelected(action) {
-    const ids = this.store.selectedInstanceIds;
+    this.onMeant((ids) => {
+      this.store.select({ instanceIds: ids });
+      action(ids);
+    });
+  }
+
+  onMeant(action) {
+    const ids = this.meant;
     if (this.store.readOnly || !this.surface.image) return;
     // What is done next is done to the object as it looks now.
     keepOutline(this.surface);

@@ -150,6 +150,7 @@ export const SECTIONS = [
 /** What mouse, fingers and pen do; told on the sheet, not to be changed. */
 export const GESTURES = [
   ["Right button, or Ctrl", "Draw with the other sign; erase with the brush"],
+  ["A key, with Select", "Acts on the object under the pointer, if none is selected"],
   ["Drag the dot on a side", "Add a corner"],
   ["Ctrl + click a corner", "Remove it"],
   ["Wheel, pinch", "Zoom"],

@@ -241,7 +241,7 @@ function byKey(keymap, action, does) {
   return key && ` (${key} ${does})`;
 }
 
-function hintFor({ image, store, settings, keymap, draft }) {
+function hintFor({ image, store, settings, keymap, draft, shown }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
   if (!store.activeCategory) return "Add a category first: what should be found?";
@@ -256,6 +256,8 @@ function hintFor({ image, store, settings, keymap, draft }) {
   if (settings.annotates && OBJECT_HINTS[settings.tool])
     return OBJECT_HINTS[settings.tool] + (settings.tool === "mask" ? byKey(keymap, "escape", "begins another") : "");
   if (store.selectedInstanceIds.length) return "Shift+click selects more objects";
+  if (settings.tool === "select" && shown.length)
+    return `Click to select; over an object${byKey(keymap, "accept", "accepts")}${byKey(keymap, "reject", "rejects")}`;
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;
 }

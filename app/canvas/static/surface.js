@@ -199,6 +199,7 @@ export class Surface {
   setResults(results, state) {
     this.results = results;
     this.resultsState = state;
+    if (this.pointerAt) this.store.highlight(this.hovered?.id ?? null);
     this.repaint("found");
     this.onChange("results");
   }
@@ -219,6 +220,12 @@ export class Surface {
   /** The selected instances, in the order they were selected. */
   get selectedInstances() {
     return this.store.selectedInstanceIds.map((id) => this.findInstance(id)).filter(Boolean);
+  }
+
+  /** With the select tool: the object under the pointer, which keys mean when none is selected. */
+  get hovered() {
+    if (this.settings.tool !== "select" || !this.pointerAt || this.draft) return null;
+    return this.instanceUnder(this.toImage(this.pointerAt));
   }
 
   /** The instances that are not rejected. */

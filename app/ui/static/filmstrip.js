@@ -47,9 +47,8 @@ export function mount(context) {
   function open(image) {
     if (!image || image.id === state.image_id) return;
     state.image_id = state.opening = image.id;
-    render();
-    reveal();
-    send("image_opened");
+    show();
+    send("image_opened", { order: Date.now() });
   }
   const step = (direction, wanted, around) =>
     open(neighbour(inOrder(), state.image_id, direction, wanted, around));
@@ -60,7 +59,7 @@ export function mount(context) {
     "image-after": () => step(1, isShown, false),
     "unreviewed-before": () => step(-1, unreviewed, true),
     "unreviewed-after": () => step(1, unreviewed, true),
-    review: () => review(context, state, neighbour(inOrder(), state.image_id, 1, unreviewed, true), render),
+    review: () => review(context, state, neighbour(inOrder(), state.image_id, 1, unreviewed, true), show),
   };
   const render = () => {
     worksOn(state.image_id);
@@ -76,6 +75,10 @@ export function mount(context) {
       })),
     );
     tellReview(state);
+  };
+  const show = () => {
+    render();
+    reveal();
   };
   const reveal = () => {
     const at = inOrder().filter(isShown).findIndex(({ id }) => id === state.image_id);
@@ -102,17 +105,24 @@ export function mount(context) {
   });
 }
 
-/** Mark the open image as reviewed and go on to `next`; one that was reviewed is to be looked at again. */
-function review({ trigger }, state, next, render) {
+/**
+ * Mark the open image as reviewed and go on to `next`; one that was reviewed is to be looked at again.
+ * What was done to it just before goes first, and one that is not in sight yet is not approved.
+ */
+async function review({ trigger }, state, next, show) {
   const { project_id, image_id } = state;
+  const order = Date.now();
   const current = state.cards.find(({ id }) => id === image_id);
-  if (!current) return;
+  const edits = { image_id: null, waits: [] };
+  tell("settle", edits);
+  if (!current || edits.image_id !== image_id) return;
   const reviewed = !isReviewed(current);
   current.status = reviewed ? (current.shown ? "reviewed" : "empty") : "proposed";
   const next_id = (reviewed && next?.id) || null;
   if (next_id) state.image_id = state.opening = next_id;
-  render();
-  trigger("image_reviewed", { project_id, image_id, reviewed_id: image_id, reviewed, next_id });
+  show();
+  await Promise.all(edits.waits);
+  trigger("image_reviewed", { project_id, image_id, order, reviewed_id: image_id, reviewed, next_id });
 }
 
 /** Say how the open image and the whole project stand. */

@@ -6,6 +6,8 @@ import { section } from "./section.js";
 import { isShown, withThreshold } from "./thresholds.js";
 
 const POLL_MS = 400;
+/** After this a run that was asked for and has not begun is taken for one that could not be. */
+const START_MS = 20_000;
 
 /** What a score means, for the tooltip of the slider. */
 const SCORE_HELP = {
@@ -24,6 +26,8 @@ export function mount(context) {
     sentOptions: null,
     watched: null,
     dismissed: null,
+    // What was pressed a moment ago: the job before, and when.
+    pressed: null,
   };
   const parts = build(element, state, trigger);
   follow(context, (value) => {
@@ -31,6 +35,7 @@ export function mount(context) {
     Object.assign(state, value);
     keepChosenThreshold(state, before, value, parts.slider);
     keepChosenOptions(state, before, value);
+    keepStarting(state, before, value);
     renderRunOptions(parts.options, state);
     renderButtons(parts, state);
     renderJob(parts, state);
@@ -81,6 +86,16 @@ function keepChosenOptions(state, before, value) {
   const answered = JSON.stringify(value.run_options) === JSON.stringify(state.sentOptions);
   if (settled || answered) state.sentOptions = null;
   if (state.sentOptions !== null) state.run_options = before.run_options;
+}
+
+/** An answer that was under way when a run was started must not show it as not begun. */
+function keepStarting(state, before, value) {
+  if (state.pressed === null) return;
+  const { jobId, at } = state.pressed;
+  const isElsewhere = value.refused || value.project_id !== before.project_id;
+  const isAnswered = isElsewhere || (value.job?.id ?? null) !== jobId;
+  if (isAnswered || performance.now() - at > START_MS) state.pressed = null;
+  else state.job = before.job;
 }
 
 function build(element, state, trigger) {
@@ -139,9 +154,10 @@ function build(element, state, trigger) {
     "Download COCO JSON",
   );
   const start = (image_id) => {
-    if (image_id === null || !isBusy(state.job))
+    if (image_id === null || !isBusy(state.job)) {
+      state.pressed = { jobId: state.job?.id ?? null, at: performance.now() };
       state.job = { state: "queued", done: 0, total: 0, problems: [], message: "Starting …" };
-    else state.is_image_busy = true;
+    } else state.is_image_busy = true;
     renderJob(parts, state);
     renderButtons(parts, state);
     const { run_options } = state;
