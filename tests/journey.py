@@ -47,6 +47,19 @@ SAME_OBJECT = 0.5
 
 STAGE = "#st-canvas [role=application]"
 
+SCROLL = """(share) => {
+  const strip = document.querySelector(".st-filmstrip-scroll");
+  strip.scrollTop = strip.scrollHeight * share;
+}"""
+
+NEAR = 2
+"""Photos that are gone past by the keys rather than in the filmstrip."""
+
+MUCH = 2
+"""Objects that must have been missed on a photo to mark one of them."""
+
+NONE_PROPOSED = f"{CANVAS}.surface.shown.every(({{ status }}) => status !== 'proposed')"
+
 SHOWN = f"""async () => {{
   const {{ store }} = {CANVAS};
   if (!store.resultsUrl) return [];
@@ -124,12 +137,18 @@ class Annotator:
             self.press(what, key)
 
     def open(self, truth: Truth) -> None:
-        """Go on to a photo that comes later, or back to one, by the keys for it."""
+        """Go to a photo: by the keys if it is near, else in the filmstrip."""
         names = [one.path.name for one in self.truths]
-        to = names.index(truth.path.name)
-        while (at := names.index(self.shown_name())) != to:
-            self.press("open", "PageDown" if at < to else "PageUp")
-            self.expect_open(names[at + (1 if at < to else -1)])
+        at, to = names.index(self.shown_name()), names.index(truth.path.name)
+        if abs(to - at) > NEAR:
+            card = self.studio.card(truth.path.name).locator(".st-card-open")
+            self.act("open", self.page.evaluate, SCROLL, to / len(names))
+            expect(card).to_be_visible()
+            self.act("open", card.click)
+        else:
+            for place in range(at, to, 1 if at < to else -1):
+                self.press("open", "PageDown" if at < to else "PageUp")
+                self.expect_open(names[place + (1 if at < to else -1)])
         self.expect_open(truth.path.name)
 
     def shown_name(self) -> str:
@@ -169,28 +188,39 @@ class Annotator:
             best = max(wrong, key=lambda id_: rle_iou(mask, wrong[id_]), default=None)
             if best is not None and rle_iou(mask, wrong[best]) >= SAME_OBJECT:
                 del wrong[best]
-        # Small ones lie on large ones, so that each can be pointed at when its turn comes.
-        for id_ in sorted(wrong, key=lambda id_: rle_area(wrong[id_])):
-            self.reject(id_, self.found(truth))
+        right = {id_: rle for id_, rle in self.found(truth).items() if id_ not in wrong}
+        if len(right) + 1 < len(wrong):
+            self.decide(right, truth, "a", "accepted")
+            self.press("decide", "Shift+A")
+            self.page.wait_for_function(NONE_PROPOSED)
+        else:
+            self.decide(wrong, truth, "x", "rejected")
         self.press("review", "Shift+Enter")
         if after is not None:
             self.expect_open(after.path.name)
 
-    def reject(self, id_: int, shown: Mapping[int, Rle]) -> None:
-        """Point at an object where none smaller lies above it, and press the key."""
+    def decide(self, objects: Mapping[int, Rle], truth: Truth, key: str, status: str) -> None:
+        """Point at one object after the other and press a key."""
+        # Small ones lie on large ones, so that each can be pointed at when its turn comes.
+        for id_ in sorted(objects, key=lambda id_: rle_area(objects[id_])):
+            if place := self.visible_place(id_, self.found(truth)):
+                self.take("select", "v", "decide")
+                self.page.mouse.move(*self.studio.at(*place))
+                self.press("decide", key)
+                done = f"([id, status]) => {CANVAS}.surface.findInstance(id)?.status === status"
+                self.page.wait_for_function(done, arg=[id_, status])
+
+    def visible_place(self, id_: int, shown: Mapping[int, Rle]) -> tuple[float, float] | None:
+        """Where on an object none smaller lies above it; None if it is all covered."""
         mask = decode_rle(shown[id_])
         for other, rle in shown.items():
             if other != id_ and rle_area(rle) <= rle_area(shown[id_]):
                 mask = mask & ~decode_rle(rle)
         if not mask.any():
-            return
-        self.take("select", "v", "reject")
+            return None
         depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
         y, x = np.unravel_index(depth.argmax(), depth.shape)
-        self.page.mouse.move(*self.studio.at(float(x) + 0.5, float(y) + 0.5))
-        self.press("reject", "x")
-        done = f"(id) => {CANVAS}.surface.findInstance(id)?.status === 'rejected'"
-        self.page.wait_for_function(done, arg=id_)
+        return float(x) + 0.5, float(y) + 0.5
 
 
 def truths(count: int) -> list[Truth]:
@@ -224,16 +254,15 @@ def work(annotator: Annotator, photos: Sequence[Truth], marked: int) -> dict[str
             annotator.open(photo)
             annotator.mark(photo, max(photo.masks, key=rle_area))
     seconds = [annotator.segment()]
-    # Where most was missed, one more mark shows what was meant.
-    misses = {}
+    # A first look: where much was missed, one more mark shows what was meant.
+    more = marked
+    annotator.open(photos[0])
     for photo in photos:
         annotator.open(photo)
-        misses[photo.path] = annotator.missed(photo)
-    worst = sorted(photos, key=lambda one: -len(misses[one.path]))[:marked]
-    for photo in sorted(worst, key=photos.index):
-        if misses[photo.path]:
-            annotator.open(photo)
-            annotator.mark(photo, misses[photo.path][0])
+        missed = annotator.missed(photo)
+        if more and len(missed) >= MUCH:
+            annotator.mark(photo, missed[0])
+            more -= 1
     seconds.append(annotator.segment())
     annotator.open(photos[0])
     for photo, after in zip(photos, [*photos[1:], None], strict=True):

@@ -171,6 +171,10 @@ def test_a_rejected_instance_stays_away_and_can_be_taken_back(
     expect(studio.rejected).to_have_count(1)
     studio.page.keyboard.press("Control+z")
     expect(studio.rejected).to_have_count(0)
+    studio.page.keyboard.press("Shift+A")
+    expect(studio.rejected).to_have_count(2)
+    studio.page.keyboard.press("Control+z")
+    expect(studio.rejected).to_have_count(0)
     studio.page.mouse.move(0, 0)
 
     studio.instances.first.get_by_role("button").first.press("x")

@@ -33,6 +33,16 @@ export class InstanceCommands {
     this.onMeant((ids) => this.tell({ do: "decide", ids, status }, DECIDED[status]));
   }
 
+  /** Reject the proposals that are shown, except those that are meant: one key for many wrong ones. */
+  rejectOthers() {
+    const { meant, surface } = this;
+    const ids = surface.shown
+      .filter(({ id, status }) => status === "proposed" && !meant.includes(id))
+      .map(({ id }) => id);
+    if (ids.length) this.tell({ do: "decide", ids, status: "rejected" }, "rejected");
+    else surface.say("There is no other proposal on this image");
+  }
+
   /** Do what needs no more than to know which instances are meant. */
   change(what) {
     this.onMeant((ids) => this.tell({ do: what, ids }, DONE[what]));

@@ -90,6 +90,12 @@ export const SECTIONS = [
       { id: "annotate", does: "Draw finished objects", keys: ["d"], run: ["annotate"] },
       { id: "accept", does: "Accept", keys: ["a"], run: ["decide", "accepted"] },
       { id: "reject", does: "Reject", keys: ["x"], run: ["decide", "rejected"] },
+      {
+        id: "reject-others",
+        does: "Reject all other proposals",
+        keys: ["shift a"],
+        run: ["rejectOthers"],
+      },
       { id: "propose", does: "Make it a proposal again", keys: ["shift x"], run: ["decide", "proposed"] },
       { id: "relabel", does: "Another category", keys: ["r"], run: ["relabel"] },
       { id: "merge", does: "Merge the selected", keys: ["j"], run: ["change", "merge"] },
