@@ -117,12 +117,10 @@ def _run_export(chosen: argparse.Namespace) -> int:
 
 
 def _run_import(chosen: argparse.Namespace) -> int:
-    with _workspace(chosen) as (workspace, _, _):
-        try:
-            project = _project(workspace, chosen.project)
-        except NotFound:
-            project = workspace.create_project(chosen.project)
-            print(f"New project “{project.name}”.")
+    with (
+        _workspace(chosen) as (workspace, store, files),
+        _project_to_fill(workspace, store, files, chosen.project) as project,
+    ):
         report = import_files(
             workspace,
             project.id,
@@ -133,6 +131,28 @@ def _run_import(chosen: argparse.Namespace) -> int:
         )
     print("\n".join(report.lines))
     return 0 if report.is_lossless or chosen.allow_loss else LOSS
+
+
+@contextlib.contextmanager
+def _project_to_fill(
+    workspace: Workspace, store: Store, files: ImageFiles, named: str
+) -> Iterator[Project]:
+    """Find a project, or begin one, of which nothing is left if what follows fails."""
+    try:
+        known = _project(workspace, named)
+    except NotFound:
+        known = None
+    if known is not None:
+        yield known
+        return
+    project = workspace.create_project(named)
+    try:
+        yield project
+    except BaseException:
+        store.remove_project(project.id)
+        files.remove_project(project.id)
+        raise
+    print(f"New project “{project.name}”.")
 
 
 def _run_bank(chosen: argparse.Namespace) -> int:

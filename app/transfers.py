@@ -41,7 +41,12 @@ class Transfers:
         jobs.offer(EXPORT, self._export)
 
     def start_import(
-        self, project_id: str, sources: Sequence[tuple[str, Path]], as_: ImportedAs
+        self,
+        project_id: str,
+        sources: Sequence[tuple[str, Path]],
+        as_: ImportedAs,
+        *,
+        into_new: bool = False,
     ) -> str:
         """Begin to add a data set to a project; see ``importing.import_files``.
 
@@ -50,6 +55,7 @@ class Transfers:
             sources: the files, each with the name that the data set knows it by. They are kept
                 for the job, so that the originals may go.
             as_: what the annotations become.
+            into_new: the project was made for it; see ``discard_empty``.
 
         Returns:
             The id of the job; its result has the report's ``lines`` and whether it is ``lossless``.
@@ -65,10 +71,25 @@ class Transfers:
         return self._jobs.submit(
             project_id,
             IMPORT,
-            {"folder": folder.name, "names": kept, "as": as_.value},
+            {"folder": folder.name, "names": kept, "as": as_.value, "into_new": into_new},
             title=f"Import {first}",
             lane=Lane.FILES,
         )
+
+    def discard_empty(self, project_id: str) -> bool:
+        """Remove a project that was made for an import which failed before there was an image.
+
+        Returns:
+            Whether the project is gone.
+        """
+        job = self._jobs.latest(project_id, IMPORT)
+        if job is None or job.state is not JobState.FAILED or self._store.images(project_id):
+            return False
+        if not self._store.job_parameters(job.id).get("into_new"):
+            return False
+        self._store.remove_project(project_id)
+        self._files.remove_project(project_id)
+        return True
 
     def start_export(
         self,

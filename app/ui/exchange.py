@@ -47,7 +47,9 @@ def bind(page: Page) -> None:
             project_id = studio.create_project(PurePath(event.files[0].name).stem or "Import").id
         else:
             project_id = page.project_of(event, session)
-        job_id = studio.transfers.start_import(project_id, sources, event.as_)
+        job_id = studio.transfers.start_import(
+            project_id, sources, event.as_, into_new=event.into_new
+        )
         updates = page.open(session, project_id) if event.into_new else {}
         return answer(updates, session, job_id)
 
@@ -68,8 +70,10 @@ def bind(page: Page) -> None:
         return answer({}, session, job_id)
 
     def import_ended(event: Place, session: Session) -> Updates:
-        # Marks may have changed on the open image, too: it is opened anew.
         place = session.place or event
+        if place.project_id is not None and studio.transfers.discard_empty(place.project_id):
+            return page.open(session, None)
+        # Marks may have changed on the open image, too: it is opened anew.
         return page.open(session, place.project_id, place.image_id)
 
     page.on(page.exchange.files_imported, import_files, FilesImported, uploads=True)

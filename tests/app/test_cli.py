@@ -193,6 +193,17 @@ def test_a_loss_is_said_by_the_exit_status_unless_it_is_allowed(exported, tmp_pa
     assert run(capsys, exported, *lossy, "--allow-loss")[0] == 0
 
 
+def test_an_import_that_fails_leaves_no_new_project(exported, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("nothing")
+    before = sorted((exported / "projects").iterdir())
+    status, out, error = run(capsys, exported, "import", tmp_path / "notes.txt", "--project", "New")
+    assert (status, out) == (1, "")
+    assert "in none of the known formats" in error
+    assert sorted((exported / "projects").iterdir()) == before
+    status, _, error = run(capsys, exported, "export", "--project", "New", "--output", "x.json")
+    assert (status, error) == (1, "error: There is no project “New”. Projects here: “Patches”.\n")
+
+
 def test_what_is_not_there_is_said_with_what_there_is(exported, tmp_path, capsys):
     status, _, error = run(capsys, exported, "export", "--project", "Pathces", "--output", "x.json")
     assert status == 1

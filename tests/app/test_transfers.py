@@ -63,6 +63,20 @@ def test_an_import_that_was_stopped_goes_on_without_doing_twice(marked, archive,
     assert len(studio.images(other.id)) == 3
 
 
+def test_a_project_that_was_made_for_an_import_goes_if_it_fails(studio, tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    for into_new in (False, True):
+        id_ = studio.create_project("notes").id
+        sources = [("notes.txt", tmp_path / "notes.txt")]
+        job_id = studio.transfers.start_import(
+            id_, sources, ImportedAs.ANNOTATIONS, into_new=into_new
+        )
+        assert wait(studio, job_id).state is JobState.FAILED
+        assert studio.transfers.discard_empty(id_) is into_new
+        assert (id_ in [one.id for one in studio.projects()]) is not into_new
+        assert studio._files.folder(id_).exists() is not into_new
+
+
 def test_an_export_writes_what_the_slider_shows(marked):
     studio = marked.studio
     studio.segment_now(marked.id)

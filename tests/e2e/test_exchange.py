@@ -60,11 +60,22 @@ def test_a_project_leaves_as_yolo_and_comes_back_as_annotations_and_as_marks(
 def test_what_cannot_be_imported_is_told(
     page: Page, studio_server: StudioServer, tmp_path: Path
 ) -> None:
-    StudioPage(page, studio_server.url)
+    studio = StudioPage(page, studio_server.url)
     path = tmp_path / "notes.txt"
     path.write_text("nothing that anybody could read")
     import_(page, path)
     expect(page.get_by_role("dialog")).to_contain_text("in none of the known formats")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+    # As a project of its own it leaves none behind.
+    studio.project_menu("All projects")
+    page.get_by_role("button", name="Import as a project").click()
+    dialog = page.get_by_role("dialog", name="Import as a project")
+    dialog.get_by_label("Files to import").set_input_files(path)
+    dialog.get_by_role("button", name="Import", exact=True).click()
+    expect(dialog).to_contain_text("in none of the known formats")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.locator(".st-project-name")).not_to_have_text("notes")
 
 
 def test_a_data_set_becomes_a_project_of_its_own(

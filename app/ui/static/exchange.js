@@ -200,6 +200,8 @@ function openImport(state, context, into_new) {
     );
     tellEnd(job, dialog, outcome);
     if (into_new && job?.result) tell("close-views", null);
+    // It may have ended before the page knew that its project is the one that is open.
+    else if (into_new && job) context.trigger("import_ended", place(state));
   });
 }
 
