@@ -26,7 +26,7 @@ from app.settings import Settings, default_data_dir
 from app.store import Store
 from app.users_command import add_users
 from app.workspace import Workspace
-from dinov.arguments import LOSS, add_allow_loss
+from dinov.arguments import LOSS, add_allow_loss, at_least, share
 from dinov.download import find
 from dinov.errors import DinovError
 
@@ -338,7 +338,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("--with-images", action="store_true", help="write the upright images, too")
     command.add_argument(
         "--score-threshold",
-        type=_score,
+        type=share,
         metavar="SCORE",
         help="lowest score to write, 0 to 1; that of the project if not given",
     )
@@ -422,7 +422,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--input-size",
-        type=_input_size,
+        type=at_least(32),
         default=Settings.input_size,
         help="side in pixels to which images are resized; the checkpoint's own if not given",
     )
@@ -442,17 +442,3 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port
-
-
-def _score(text: str) -> float:
-    score = float(text)
-    if not 0 <= score <= 1:
-        raise argparse.ArgumentTypeError("a score is a number from 0 to 1")
-    return score
-
-
-def _input_size(text: str) -> int:
-    size = int(text)
-    if size < 32:
-        raise argparse.ArgumentTypeError("the input size is at least 32")
-    return size
