@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 
 from app.project import Project
@@ -35,6 +35,11 @@ def is_open_to(project: Project, user: str | None) -> bool:
     One without an owner was made before there were accounts, and is everybody's.
     """
     return user is None or project.owner in (None, user) or project.is_shared
+
+
+def is_admin(user: str | None, admins: Collection[str]) -> bool:
+    """Whether a user may change the settings of the server."""
+    return user is None or user in admins
 
 
 def is_in_charge(project: Project, user: str | None) -> bool:

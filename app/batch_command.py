@@ -16,10 +16,10 @@ from tqdm import tqdm
 import dinov.cli
 from app.image_files import ImageFiles
 from app.marks import marks_of, references_of, require_marks
+from app.model_options import add_model, model_settings
 from app.model_session import ModelSession
 from app.project import InvalidInput, Project, StoredPrompt, Task
 from app.segment_job import SegmentJob
-from app.settings import Settings
 from app.store import Store
 from dinov import coco
 from dinov.arguments import LOSS, add_allow_loss, at_least
@@ -58,9 +58,7 @@ def add_batch(
         help="only targets without results; otherwise also those whose results come from other "
         "marks, options or another model",
     )
-    add("--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file")
-    add("--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows")
-    add("--input-size", type=at_least(32), help="side in pixels to which images are resized")
+    add_model(parser)
     add_allow_loss(parser)
     elsewhere = parser.add_argument_group("targets outside of the project")
     add = elsewhere.add_argument
@@ -103,9 +101,7 @@ def _segment_own(
     if not targets:
         _tell("There is no target to segment.")
         return 0
-    model = ModelSession(
-        Settings(checkpoint=chosen.checkpoint, device=chosen.device, input_size=chosen.input_size)
-    )
+    model = ModelSession(model_settings(chosen, store))
     ids = tuple(image.id for image in targets)
     work = SegmentJob(store, files, model, project.id, ids, project.run_options)
     with Terminal(len(targets)) as terminal:
@@ -177,7 +173,7 @@ def _segment_elsewhere(
     chosen: argparse.Namespace, store: Store, files: ImageFiles, project: Project
 ) -> int:
     """Hand the project's marks and options to ``python -m dinov segment``."""
-    options = project.run_options
+    options, model = project.run_options, model_settings(chosen, store)
     marks = marks_of(store, project.id)
     for name in dict.fromkeys(concept.file_name for concept in marks.concepts):
         _tell(
@@ -192,7 +188,10 @@ def _segment_elsewhere(
         coco.write(document, path)
         words = ["segment", "--references", str(path), "--output", str(chosen.output)]
         words += ["--targets", *chosen.targets, "--task", options.task.value]
-        words += ["--checkpoint", chosen.checkpoint, "--device", chosen.device]
+        words += ["--checkpoint", model.checkpoint, "--device", model.device]
+        words += ["--precision", model.precision]
+        words += ["--input-size", str(model.input_size)] if model.input_size else []
+        words += ["--nms-threshold", str(project.overlap_threshold)]
         thresholds = _thresholds(
             store, project, {one["id"]: one["name"] for one in document["categories"]}
         )
@@ -201,7 +200,7 @@ def _segment_elsewhere(
         if options.in_tiles and options.task is Task.GENERIC:
             words += ["--tile", "auto"]
         words += [f"--{name}" for name in ("restart", "allow-loss") if _given(chosen, name)]
-        for name in ("--input-size", *_SHARED):
+        for name in _SHARED:
             value = _given(chosen, name)
             if value is not None:
                 words += [name, str(value)]

@@ -19,6 +19,7 @@ from app.exporting import export_project
 from app.formats import FORMATS
 from app.image_files import ImageFiles
 from app.importing import ImportedAs, import_files
+from app.model_options import add_model, given, model_settings
 from app.model_session import ModelSession
 from app.passwords import PasswordFile
 from app.project import AppError, NotFound, Project, ServerError
@@ -26,7 +27,7 @@ from app.settings import Settings, default_data_dir
 from app.store import Store
 from app.users_command import add_users
 from app.workspace import Workspace
-from dinov.arguments import LOSS, add_allow_loss, at_least, share
+from dinov.arguments import LOSS, add_allow_loss, share
 from dinov.download import find
 from dinov.errors import DinovError
 
@@ -54,10 +55,9 @@ def _run_serve(chosen: argparse.Namespace) -> int:
             data_dir=_data_dir(chosen),
             host=chosen.host,
             port=chosen.port,
-            checkpoint=chosen.checkpoint,
-            device=chosen.device,
-            input_size=chosen.input_size,
             auth_file=_auth_file(chosen),
+            admins=tuple(chosen.admin),
+            model=given(chosen),
         )
     )
     return 0
@@ -71,6 +71,8 @@ def _auth_file(chosen: argparse.Namespace) -> Path | None:
     """
     file: Path | None = chosen.auth_file
     if file is None:
+        if chosen.admin:
+            raise ServerError("--admin names users of --auth-file. Give that, too.")
         if not is_loopback(chosen.host) and not chosen.allow_anyone:
             raise ServerError(
                 f"Whoever reaches {chosen.host} could read and change all projects. Name the users "
@@ -78,11 +80,15 @@ def _auth_file(chosen: argparse.Namespace) -> Path | None:
                 "where you trust the network."
             )
         return None
-    if not PasswordFile(file).hashes():
+    users = PasswordFile(file).hashes()
+    if not users:
         raise ServerError(
             f"{file} names nobody who may log in. Add users with: "
             f"python app.py users add NAME --auth-file {file}"
         )
+    unknown = [name for name in chosen.admin if name not in users]
+    if unknown:
+        raise ServerError(f"{file} has no user {unknown[0]}, but: {', '.join(users)}.")
     return file
 
 
@@ -156,12 +162,6 @@ def _project_to_fill(
 
 
 def _run_bank(chosen: argparse.Namespace) -> int:
-    settings = Settings(
-        data_dir=_data_dir(chosen),
-        checkpoint=chosen.checkpoint,
-        device=chosen.device,
-        input_size=chosen.input_size,
-    )
     with _workspace(chosen) as (workspace, store, files):
         project = _project(workspace, chosen.project)
         ids = {category.name: category.id for category in workspace.categories(project.id)}
@@ -171,7 +171,7 @@ def _run_bank(chosen: argparse.Namespace) -> int:
                 f"“{project.name}” has no category “{unknown[0]}”, but: {', '.join(ids)}."
             )
         wanted = [ids[name] for name in chosen.category] if chosen.category else None
-        banks = Banks(workspace, store, files, ModelSession(settings))
+        banks = Banks(workspace, store, files, ModelSession(model_settings(chosen, store)))
         print(banks.save(project.id, chosen.output, wanted))
     return 0
 
@@ -215,8 +215,8 @@ def serve(settings: Settings) -> None:
         CheckpointMissing: if a checkpoint was asked for that is not on this machine.
     """
     # Without the shipped checkpoint the page still opens and says so; a choice is answered at once.
-    if settings.checkpoint != Settings.checkpoint:
-        find(settings.checkpoint)
+    if "checkpoint" in settings.model:
+        find(settings.model["checkpoint"])
     with listening_socket(settings.host, settings.port) as listener:
         # Imported late, so that --help and a port that is taken are answered at once.
         import uvicorn
@@ -296,7 +296,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_run_serve)
     command.add_argument("--host", default=Settings.host, help="address to listen on")
     command.add_argument("--port", type=_port, default=Settings.port, help="0 takes a free one")
-    _add_model(command)
+    add_model(command)
     entrance = command.add_mutually_exclusive_group()
     entrance.add_argument(
         "--auth-file", type=Path, help="users who may log in; made by: python app.py users add"
@@ -305,6 +305,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--allow-anyone",
         action="store_true",
         help="with another --host: whoever reaches it may do everything, without logging in",
+    )
+    command.add_argument(
+        "--admin",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a user who may change the model for all, under Settings; may be repeated. Without "
+        "one only the command line can",
     )
     _add_data_dir(command)
     command = add_batch(commands)
@@ -409,23 +417,8 @@ def _add_bank(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument(
         "--category", action="append", metavar="NAME", help="may be repeated; all if not given"
     )
-    _add_model(command)
+    add_model(command)
     _add_data_dir(command)
-
-
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--checkpoint", default=Settings.checkpoint, help="lite, swin-t, swin-l or a file"
-    )
-    command.add_argument(
-        "--device", default=Settings.device, help="auto, cpu, mps or a name PyTorch knows"
-    )
-    command.add_argument(
-        "--input-size",
-        type=at_least(32),
-        default=Settings.input_size,
-        help="side in pixels to which images are resized; the checkpoint's own if not given",
-    )
 
 
 def _add_data_dir(command: argparse.ArgumentParser) -> None:

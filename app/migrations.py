@@ -229,4 +229,9 @@ MIGRATIONS: tuple[str, ...] = (
         sequence_id INTEGER NOT NULL REFERENCES sequences ON DELETE CASCADE
     );
     """,
+    # What was chosen on the page for the server, as JSON; and which masks a project takes for one.
+    """
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    ALTER TABLE projects ADD COLUMN overlap_threshold REAL;
+    """,
 )

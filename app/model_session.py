@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from app.project import AppError, StatusView
-from app.settings import Settings
+from app.project import DEFAULT_OVERLAP_THRESHOLD, AppError, StatusView
+from app.settings import ModelSettings
 from dinov.errors import DinovError
 from dinov.images import read_rgb
-from dinov.options import tile_side
+from dinov.options import DEFAULT_INSTANCE_OPTIONS, Device, InstanceOptions, tile_side
 from dinov.types import Category, Image, Prompt, PromptType, Referral, Segmentation
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _OFFICIAL_HINT = (
-    "The official checkpoints are larger and know more. Get one with "
-    "`python -m dinov download swin-t` (or `swin-l`), then start with "
-    "`python app.py --checkpoint swin-t`."
+    "The official checkpoints are larger and know more. Choose one under Settings, or get it with "
+    "`python -m dinov download swin-t` (or `swin-l`)."
 )
 # An embedding has at most 256 numbers, so that a full cache stays around 10 MB.
 _CACHED_EMBEDDINGS = 8192
@@ -69,12 +68,21 @@ class PredictorLike(Protocol):
         bank: PromptBank,
         *,
         score_threshold: float | None = None,
+        options: InstanceOptions = DEFAULT_INSTANCE_OPTIONS,
         tile: int | None = None,
     ) -> Segmentation:
         """Find all objects of the bank's categories in an image."""
 
     def refer(self, image: Image, bank: PromptBank, *, max_candidates: int = 1) -> Referral:
         """Rank candidates for the very object behind each category of the bank."""
+
+
+Load = Callable[[ModelSettings], PredictorLike]
+"""Makes the predictor that settings ask for."""
+
+
+class ModelFailed(AppError):
+    """A model was loaded, and cannot be run as it is asked to."""
 
 
 class ModelSession:
@@ -84,17 +92,23 @@ class ModelSession:
     embedding and a decode.
     """
 
-    def __init__(
-        self, settings: Settings, load_predictor: Callable[[], PredictorLike] | None = None
-    ) -> None:
+    def __init__(self, settings: ModelSettings, load_predictor: Load | None = None) -> None:
         self._settings = settings
-        self._load_predictor = load_predictor or self._load_from_checkpoint
+        self._load_predictor = load_predictor or load_from_checkpoint
         self._lock = threading.RLock()
         self._predictor: PredictorLike | None = None
         self._failure = ""
         self._warming = threading.Lock()
         self._embeddings: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
         self._last_image: tuple[str, Image] | None = None
+        # Notified when a job no longer keeps the model.
+        self._keeping = threading.Condition()
+        self._keepers = 0
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What was asked for of the model in use."""
+        return self._settings
 
     @property
     def checkpoint(self) -> str:
@@ -123,14 +137,78 @@ class ModelSession:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep others from the model, and the model from being exchanged."""
+        """Keep others from the model for a moment."""
         with self._lock:
             yield
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the model from being exchanged while a job is at work; others may use it, too."""
+        with self._keeping:
+            self._keepers += 1
+        try:
+            yield
+        finally:
+            with self._keeping:
+                self._keepers -= 1
+                self._keeping.notify_all()
+
+    @property
+    def keepers(self) -> int:
+        """How many jobs keep the model."""
+        return self._keepers
+
+    def try_out(self, settings: ModelSettings) -> PredictorLike:
+        """Load another model beside the one in use, and run it once.
+
+        Raises:
+            CheckpointError: if the file is missing, damaged or no checkpoint.
+            DeviceUnavailable: if the device does not exist here.
+            ModelFailed: if it does not run, for want of memory for example.
+        """
+        try:
+            predictor = self._load_predictor(settings)
+            _run_once(predictor)
+        except (RuntimeError, MemoryError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelFailed(
+                f"The model does not run with these settings ({reason}). Choose another precision, "
+                "a smaller input size or another device."
+            ) from error
+        return predictor
+
+    def exchange(
+        self, settings: ModelSettings, predictor: PredictorLike, is_wanted: Callable[[], bool]
+    ) -> bool:
+        """Put another model in the place of the one in use, once no job keeps that any more.
+
+        Args:
+            settings: what the new one was made of.
+            predictor: the new one.
+            is_wanted: asked whenever a job ends, and after ``look_again``: false gives it up.
+
+        Returns:
+            Whether it was put there.
+        """
+        with self._keeping:
+            self._keeping.wait_for(lambda: self._keepers == 0 or not is_wanted())
+            if not is_wanted():
+                return False
+            with self._lock:
+                self._settings, self._predictor, self._failure = settings, predictor, ""
+                # They are those of the model that made them.
+                self._embeddings.clear()
+        return True
+
+    def look_again(self) -> None:
+        """Let an exchange that waits ask whether it is still wanted."""
+        with self._keeping:
+            self._keeping.notify_all()
 
     def status(self) -> StatusView:
         """Say which checkpoint runs where, without loading it."""
         predictor, settings = self._predictor, self._settings
-        name = Path(settings.checkpoint).name
+        name = settings.name
         hint = _OFFICIAL_HINT if settings.checkpoint == "lite" else ""
         if predictor is None:
             return StatusView(
@@ -225,9 +303,12 @@ class ModelSession:
         bank: PromptBank,
         score_threshold: float,
         *,
+        overlap_threshold: float = DEFAULT_OVERLAP_THRESHOLD,
         in_tiles: bool = False,
     ) -> Segmentation:
         """Find the bank's categories in the image at ``path``, with ``in_tiles`` in its parts, too.
+
+        Of two masks whose IoU is above ``overlap_threshold`` the better stays.
 
         Raises:
             InvalidImage: if the file cannot be read.
@@ -236,7 +317,10 @@ class ModelSession:
             image, predictor = self._read(path, sha256), self._loaded()
             size_hw = (image.shape[0], image.shape[1])
             tile = tile_side(size_hw, predictor.input_size) if in_tiles else None
-            return predictor.segment(image, bank, score_threshold=score_threshold, tile=tile)
+            options = InstanceOptions(nms_threshold=overlap_threshold)
+            return predictor.segment(
+                image, bank, score_threshold=score_threshold, options=options, tile=tile
+            )
 
     def refer(self, path: Path, sha256: str, bank: PromptBank, max_candidates: int) -> Referral:
         """Rank candidates for the object behind each category in the image at ``path``.
@@ -295,29 +379,18 @@ class ModelSession:
         with self._lock:
             if self._predictor is None:
                 try:
-                    self._predictor = self._load_predictor()
+                    self._predictor = self._load_predictor(self._settings)
                 except (AppError, DinovError) as error:
                     self._failure = str(error)
                     raise
                 self._failure = ""
             return self._predictor
 
-    def _load_from_checkpoint(self) -> PredictorLike:
-        from dinov.predictor import Predictor
-
-        settings = self._settings
-        return Predictor.from_checkpoint(
-            settings.checkpoint, device=settings.device, input_size=settings.input_size
-        )
-
     def _warm_up(self) -> None:
         # The first pass sets up memory and kernels, which takes longer than the work itself.
         try:
             with self._lock:
-                blank = np.zeros((64, 64, 3), np.uint8)
-                prompt = Prompt(1, PromptType.BOX, (16.0, 16.0, 48.0, 48.0))
-                embedding = self._loaded().embed_prompts(blank, [prompt])[0]
-                self._loaded().segment(blank, self.bank([(prompt, embedding)]))
+                _run_once(self._loaded())
         except DinovError as error:
             # The status line shows it; the first job will say it again.
             _log.warning("The model could not be loaded: %s", error)
@@ -329,3 +402,37 @@ class ModelSession:
         if self._last_image is None or self._last_image[0] != sha256:
             self._last_image = (sha256, read_rgb(path))
         return self._last_image[1]
+
+
+def load_from_checkpoint(settings: ModelSettings) -> PredictorLike:
+    """Make the predictor that settings ask for.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or no checkpoint.
+        DeviceUnavailable: if the device does not exist here.
+    """
+    from dinov.predictor import Predictor
+
+    return Predictor.from_checkpoint(
+        settings.checkpoint,
+        device=settings.device,
+        precision=settings.precision,
+        input_size=settings.input_size,
+        cache_bytes=settings.cache_mb << 20,
+    )
+
+
+def devices() -> list[Device]:
+    """List the devices that a model can run on, and those that are not on this machine."""
+    from dinov.device import list_devices
+
+    return list_devices()
+
+
+def _run_once(predictor: PredictorLike) -> None:
+    from dinov.prompt_bank import PromptBank
+
+    blank = np.zeros((64, 64, 3), np.uint8)
+    prompt = Prompt(1, PromptType.BOX, (16.0, 16.0, 48.0, 48.0))
+    embedding = predictor.embed_prompts(blank, [prompt])[0]
+    predictor.segment(blank, PromptBank.of(predictor.fingerprint, [(prompt, embedding)]))

@@ -21,10 +21,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dinov.options import DEFAULT_INSTANCE_OPTIONS
 from dinov.types import BoxXYXY, Prompt, Rle
 
 DEFAULT_SCORE_THRESHOLD = 0.5
 """Shown until a checkpoint has been loaded and says what suits it."""
+
+DEFAULT_OVERLAP_THRESHOLD = DEFAULT_INSTANCE_OPTIONS.nms_threshold
+"""Of two found masks whose IoU is higher, the better stays, unless a project has its own."""
 
 IMPORTED = "imported"
 """Stands for the checkpoint of runs that are no runs: instances that were read from a file."""
@@ -195,6 +199,7 @@ class Project:
     ``generic`` say how much a mask looks like the marks; those of ``refer`` are the shares of all
     candidates on an image in being the object, so that even a low one can be the best.
 
+    ``overlap_threshold`` is the IoU above which two masks found by ``generic`` are one object.
     ``owner`` is None where there were no accounts; such a project is everybody's.
     """
 
@@ -203,6 +208,7 @@ class Project:
     created_at: str
     updated_at: str
     score_thresholds: Mapping[Task, float]
+    overlap_threshold: float
     run_options: RunOptions
     last_image_id: int | None
     owner: str | None

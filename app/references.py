@@ -136,7 +136,9 @@ class References:
 
     def _score(self, control: JobControl, _: Parameters) -> str:
         """Do what ``start_scoring`` has queued."""
-        return ScoreJob(self._store, self._files, self._model, control.project_id)(control)
+        work = ScoreJob(self._store, self._files, self._model, control.project_id)
+        with self._model.kept():
+            return work(control)
 
     def _prompt(self, image_id: int, prompt_id: str) -> tuple[ProjectImage, StoredPrompt]:
         image = self._store.image(image_id)

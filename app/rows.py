@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from app.overview import CountedInstance
 from app.project import (
+    DEFAULT_OVERLAP_THRESHOLD,
     DEFAULT_SCORE_THRESHOLD,
     InstanceStatus,
     JobState,
@@ -42,6 +43,9 @@ def to_project(row: Row) -> Project:
             Task.GENERIC: DEFAULT_SCORE_THRESHOLD if threshold is None else threshold,
             Task.REFER: row["refer_score_threshold"],
         },
+        overlap_threshold=DEFAULT_OVERLAP_THRESHOLD
+        if row["overlap_threshold"] is None
+        else row["overlap_threshold"],
         run_options=_run_options(row),
         last_image_id=row["last_image_id"],
         owner=row["owner"],

@@ -73,10 +73,7 @@ class ScoreJob:
                 if score is None or (score.made_from, score.fingerprint) != (key, fingerprint):
                     wanted.append((stored, key))
             try:
-                with self.model.held():
-                    if self.model.fingerprint != fingerprint:
-                        return "Another model is in use now. Compare the examples again."
-                    self._score(image, wanted, others, fingerprint)
+                self._score(image, wanted, others, fingerprint)
                 scored += len(prompts)
             except (InvalidImage, InvalidPrompt, NotFound) as error:
                 control.add_problem(f"{image.file_name}: {error}")

@@ -14,6 +14,7 @@ from app.jobs import Parameters
 from app.marks import Marks, Progress, embed_marks, marks_of, read_concepts
 from app.model_session import ModelSession
 from app.project import (
+    DEFAULT_OVERLAP_THRESHOLD,
     InstanceStatus,
     ProjectImage,
     RunOptions,
@@ -46,6 +47,7 @@ class _Question:
 
     bank: PromptBank
     floor: float
+    overlap: float
     run_id: int
     run_key: str
 
@@ -57,7 +59,7 @@ class SegmentJob:
     Results are stored image by image. An image that fails is noted and the others go on. An image
     whose results already come from the same prompts, options and model is left as it is, so that a
     job can be cancelled or interrupted and then go on; so is one that was segmented meanwhile with
-    newer prompts. If the model is exchanged, the images that are left are asked the new one.
+    newer prompts. The model must be ``kept`` meanwhile: embeddings of one mean nothing to another.
     """
 
     store: Store
@@ -98,10 +100,7 @@ class SegmentJob:
             if control.is_cancelled():
                 return self._stopped(number)
             control.say(f"Segmenting image {number + 1} of {len(self.image_ids)} …")
-            while not self._segment(image_id, question, control):
-                question = self._question(control)
-                if question is None:
-                    return self._stopped(number)
+            self._segment(image_id, question, control)
         images = _number(len(self.image_ids), "image")
         if control.found == 0:
             return f"Nothing found in {images} at this score threshold."
@@ -115,33 +114,25 @@ class SegmentJob:
         floor = self._score_floor()
         marks = marks_of(self.store, self.project_id)
         control.say("Reading the marks …")
-        bank = None
-        while bank is None:
-            fingerprint = self.model.fingerprint
-            embedded = embed_marks(self.files, self.model, marks.references, control)
-            if control.is_cancelled():
-                return None
-            with self.model.held():
-                # Embeddings of one model mean nothing to another.
-                if self.model.fingerprint == fingerprint:
-                    concepts = read_concepts(
-                        self.files, self.model, self.project_id, marks.concepts, control
-                    )
-                    prompts = [(stored.prompt, embedding) for stored, embedding in embedded]
-                    bank, checkpoint = self.model.bank(prompts, concepts), self.model.checkpoint
-                    sha256 = self.model.checkpoint_sha256
+        embedded = embed_marks(self.files, self.model, marks.references, control)
+        if control.is_cancelled():
+            return None
+        concepts = read_concepts(self.files, self.model, self.project_id, marks.concepts, control)
+        prompts = [(stored.prompt, embedding) for stored, embedding in embedded]
+        bank = self.model.bank(prompts, concepts)
         for problem in marks.missing(self.store.categories(self.project_id)):
             control.add_problem(problem)
         run_id = self.store.add_run(
             self.project_id,
-            checkpoint=checkpoint,
-            fingerprint=fingerprint,
+            checkpoint=self.model.checkpoint,
+            fingerprint=bank.fingerprint,
             prompt_ids=marks.ids,
             options=self.options,
-            checkpoint_sha256=sha256,
+            checkpoint_sha256=self.model.checkpoint_sha256,
         )
-        run_key = _run_key(fingerprint, self.options, floor, marks)
-        return _Question(bank, floor, run_id, run_key)
+        overlap = self.store.project(self.project_id).overlap_threshold
+        run_key = _run_key(bank.fingerprint, self.options, floor, overlap, marks)
+        return _Question(bank, floor, overlap, run_id, run_key)
 
     def _score_floor(self) -> float:
         """The score from which proposals are kept; an object's best candidate always is."""
@@ -154,16 +145,11 @@ class SegmentJob:
         own = self.store.category_thresholds(self.project_id)
         return min(SCORE_FLOOR, thresholds[Task.GENERIC], *own.values())
 
-    def _segment(self, image_id: int, question: _Question, control: Progress) -> bool:
-        """Segment one image and store what was found; whatever goes wrong is noted as a problem.
-
-        False, and nothing is done, if the model is not the one that the question is for.
-        """
+    def _segment(self, image_id: int, question: _Question, control: Progress) -> None:
+        """Segment one image and store what was found; whatever goes wrong is noted as a problem."""
         is_left = False
         name = f"Image {image_id}"
         with self.model.held():
-            if self.model.fingerprint != question.bank.fingerprint:
-                return False
             try:
                 image = self.store.image(image_id)
                 name = image.file_name
@@ -183,7 +169,6 @@ class SegmentJob:
         thresholds = self.store.project(self.project_id).score_thresholds
         shown = self.store.count_shown(image_id, thresholds)
         control.advance(found=shown, is_timed=not is_left)
-        return True
 
     def _rejected_candidates(self, image_id: int) -> int:
         """In the place of each of them comes the next best, so that it must be asked for."""
@@ -196,9 +181,13 @@ class SegmentJob:
         """What the task finds in an image; for refer the candidates of each object, best first."""
         path = self.files.path(image)
         if self.options.task is Task.GENERIC:
-            in_tiles = self.options.in_tiles
             return self.model.segment(
-                path, image.sha256, question.bank, question.floor, in_tiles=in_tiles
+                path,
+                image.sha256,
+                question.bank,
+                question.floor,
+                overlap_threshold=question.overlap,
+                in_tiles=self.options.in_tiles,
             )
         referral = self.model.refer(path, image.sha256, question.bank, max_candidates)
         ranked = referral.candidates.values()
@@ -275,9 +264,14 @@ def _one_per_category(
     return list(best.values())
 
 
-def _run_key(fingerprint: str, options: RunOptions, floor: float, marks: Marks) -> str:
+def _run_key(
+    fingerprint: str, options: RunOptions, floor: float, overlap: float, marks: Marks
+) -> str:
     """Name everything the results of an image depend on, besides the image."""
     named = [fingerprint, options.task, options.in_tiles, floor, *marks.named]
+    # Left out where it is as by default, so that results of earlier versions are not done again.
+    if options.task is Task.GENERIC and overlap != DEFAULT_OVERLAP_THRESHOLD:
+        named.append({"overlap": overlap})
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 

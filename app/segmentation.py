@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from app.importing import ImportedAs, Source, import_files
 from app.jobs import JobControl, JobRunner, Parameters
 from app.library import KEPT_DAYS, Library
 from app.marks import require_marks
-from app.model_session import ModelSession, PredictorLike
+from app.model_session import Load, ModelSession
 from app.passwords import PasswordFile
 from app.project import (
     AppError,
@@ -43,7 +43,8 @@ from app.references import References
 from app.results import ResultsDocument, results_document
 from app.review import Review
 from app.segment_job import SEGMENT, SegmentJob
-from app.settings import Settings
+from app.server_settings import ServerSettings
+from app.settings import ModelSettings, Settings
 from app.sharing import Sharing
 from app.statistics import Statistics
 from app.store import Store
@@ -58,14 +59,22 @@ _EXAMPLE_NAME = "Example"
 class Studio(Workspace):
     """All use cases: those of the workspace, and segmentation with what comes of it.
 
-    ``references`` are those of the examples, ``banks`` those of concepts in files.
+    ``references`` are those of the examples, ``banks`` those of concepts in files, ``server`` those
+    of what all projects share.
     """
 
     def __init__(
-        self, store: Store, files: ImageFiles, model: ModelSession, jobs: JobRunner
+        self,
+        store: Store,
+        files: ImageFiles,
+        model: ModelSession,
+        jobs: JobRunner,
+        settings: Settings,
     ) -> None:
         super().__init__(store, files)
         self._model = model
+        self._admins = settings.admins
+        self.server = ServerSettings(store, model, given=settings.model, admins=settings.admins)
         self._closing = contextlib.ExitStack()
         self.jobs = jobs
         self.review = Review(store, self.history)
@@ -80,9 +89,7 @@ class Studio(Workspace):
         self.videos = Videos(self, store, files, model, jobs)
 
     @classmethod
-    def open(
-        cls, settings: Settings, *, load_predictor: Callable[[], PredictorLike] | None = None
-    ) -> Studio:
+    def open(cls, settings: Settings, *, load_predictor: Load | None = None) -> Studio:
         """Open the data folder, or begin a new one.
 
         Args:
@@ -96,7 +103,9 @@ class Studio(Workspace):
         with lock_data_folder(settings.data_dir) as closing:
             store, files = open_data_folder(settings.data_dir)
             closing.callback(store.close)
-            studio = cls(store, files, ModelSession(settings, load_predictor), JobRunner(store))
+            chosen = ModelSettings.of(store.model_settings(), settings.model)
+            model = ModelSession(chosen, load_predictor)
+            studio = cls(store, files, model, JobRunner(store), settings)
             studio._closing = closing.pop_all()
         studio.library.empty_trash(older_than_days=KEPT_DAYS)
         studio.jobs.start()
@@ -108,7 +117,7 @@ class Studio(Workspace):
 
     def for_users(self) -> Studio:
         """Return the use cases as users with accounts may reach them; see ``door``."""
-        return guarded(self, self._store)
+        return guarded(self, self._store, self._admins)
 
     def close(self) -> None:
         """Stop the jobs at work after their current image, and let go of the data folder.
@@ -116,6 +125,7 @@ class Studio(Workspace):
         What is not done goes on when the data folder is opened again.
         """
         self.jobs.close()
+        self.server.close()
         self._closing.close()
 
     def warm_up(self) -> None:
@@ -245,6 +255,15 @@ class Studio(Workspace):
         thresholds = self._store.project(project_id).score_thresholds
         return self._store.counts(project_id, thresholds)
 
+    def outdated_images(self, project_id: str) -> set[int]:
+        """Return the ids of images that wait for review with what another model has found.
+
+        Which model is in use is known once it is loaded; before, none is outdated.
+        """
+        if not self._model.is_loaded:
+            return set()
+        return self._store.images_of_other_models(project_id, self._model.fingerprint)
+
     def instance(self, instance_id: int) -> StoredInstance:
         """Return one instance with its mask at the size of the image."""
         return self._store.instance(instance_id)
@@ -300,7 +319,8 @@ class Studio(Workspace):
     def _segment(self, control: JobControl, parameters: Parameters) -> str:
         """Do what ``start_segmentation`` has queued."""
         work = SegmentJob.of(self._store, self._files, self._model, control.project_id, parameters)
-        return work(control)
+        with self._model.kept():
+            return work(control)
 
     def _segment_title(self, targets: Sequence[int]) -> str:
         if len(targets) == 1:

@@ -62,12 +62,11 @@ class TrackJob:
         begins = first_marks(marks)
         ahead, behind = reach(self.direction, self.start, len(frames), list(begins.values()))
         control.expect(len(ahead) + len(behind))
-        fingerprint = self.model.fingerprint
-        run_id = self._add_run(sequence.project_id, marks, fingerprint)
+        run_id = self._add_run(sequence.project_id, marks)
         found = 0
         control.start_clock()
         state = TrackerState()
-        for index, image, after, objects in self._forward(frames, marks, ahead, fingerprint):
+        for index, image, after, objects in self._forward(frames, marks, ahead):
             state = after
             if control.is_cancelled():
                 return _stopped(found)
@@ -92,7 +91,6 @@ class TrackJob:
         frames: list[Frame],
         marks: Mapping[int, list[Prompt]],
         ahead: range,
-        fingerprint: str,
     ) -> Iterator[tuple[int, ProjectImage, TrackerState, Segmentation | None]]:
         """Go through the frames; without a result where only the marks are read."""
         from dinov.tracker import TrackerState
@@ -104,8 +102,6 @@ class TrackJob:
                 continue
             # Not held while the result is looked at: the job may wait there for a more urgent one.
             with self.model.held():
-                if self.model.fingerprint != fingerprint:
-                    raise InvalidInput("Another model is in use now. Track again.")
                 tracker, pixels = self.model.tracker(), self._read(image)
                 if index in ahead:
                     state, objects = tracker.step(state, pixels, prompts)
@@ -148,14 +144,14 @@ class TrackJob:
             self.store.replace_tracked(image.id, run_id, wanted, new)
         return bool(proposals)
 
-    def _add_run(self, project_id: str, marks: Mapping[int, list[Prompt]], fingerprint: str) -> int:
+    def _add_run(self, project_id: str, marks: Mapping[int, list[Prompt]]) -> int:
         sequence = self.store.sequence(self.sequence_id)
         shown = _marks_of_frames(self.store, project_id, sequence.image_ids)
         with self.store.transaction():
             run_id = self.store.add_run(
                 project_id,
                 checkpoint=self.model.checkpoint,
-                fingerprint=fingerprint,
+                fingerprint=self.model.fingerprint,
                 prompt_ids=shown.ids,
                 options=RunOptions(Task.REFER),
                 checkpoint_sha256=self.model.checkpoint_sha256,

@@ -179,6 +179,6 @@ class Videos:
         """Do what ``start_tracking`` has queued."""
         direction, start = Direction(asked["direction"]), asked["start"]
         sequence_id = asked["sequence_id"]
-        return TrackJob(self._store, self._files, self._model, sequence_id, direction, start)(
-            control
-        )
+        work = TrackJob(self._store, self._files, self._model, sequence_id, direction, start)
+        with self._model.kept():
+            return work(control)

@@ -101,6 +101,13 @@ class Workspace:
         self._store.update_project(project_id, **{column: float(score_threshold)})
         return self._store.project(project_id)
 
+    def set_overlap_threshold(self, project_id: str, overlap_threshold: float) -> Project:
+        """Set the IoU, in [0, 1], above which two masks found are one object; for runs to come."""
+        if not 0 <= overlap_threshold <= 1:
+            raise InvalidInput(f"The overlap is {overlap_threshold}; it must be from 0 to 1.")
+        self._store.update_project(project_id, overlap_threshold=float(overlap_threshold))
+        return self._store.project(project_id)
+
     # Images
 
     def add_images(self, project_id: str, sources: Sequence[Path | tuple[str, bytes]]) -> AddReport:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dinov.errors import DeviceUnavailable
-from dinov.options import PRECISIONS
+from dinov.options import PRECISIONS, Device
 
 DEVICE_HELP = "auto (the best there is), cpu, cuda, cuda:N or mps"
 """For the help of a command's ``--device`` option."""
@@ -50,6 +50,16 @@ def resolve_precision(name: str) -> torch.dtype:
         raise DeviceUnavailable(f"Unknown precision '{name}'. Use {', '.join(PRECISIONS)}.")
     dtype: torch.dtype = getattr(torch, name)
     return dtype
+
+
+def list_devices() -> list[Device]:
+    """List what a model can run on, the CPU first; of GPUs that are not here one line each."""
+    devices = [Device("cpu", "CPU", True)]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices += [Device(f"cuda:{i}", torch.cuda.get_device_name(i), True) for i in range(count)]
+    if not count:
+        devices.append(Device("cuda", "NVIDIA GPU", False))
+    return [*devices, Device("mps", "Apple GPU", torch.backends.mps.is_available())]
 
 
 def _is_available(device: torch.device) -> bool:

@@ -24,21 +24,44 @@ _TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint known by name. The one without ``url`` ships with the project."""
+    """A checkpoint known by name. The one without ``url`` ships with the project.
+
+    ``about`` says in a few words what it is for, ``nbytes`` how large its weights are; what is
+    downloaded may be larger.
+    """
 
     file_name: str
     variant: str
     url: str | None = None
     sha256: str | None = None
+    about: str = ""
+    nbytes: int = 0
 
 
 _RELEASE = "https://github.com/UX-Decoder/DINOv/releases/download/checkpoint/"
 
 # The authors publish no digests; `download` therefore checks the length, and loading every tensor.
 CHECKPOINTS: dict[str, CheckpointEntry] = {
-    "lite": CheckpointEntry("lite.safetensors", "lite"),
-    "swin-t": CheckpointEntry("model_swinT.pth", "swin-t", _RELEASE + "model_swinT.pth"),
-    "swin-l": CheckpointEntry("model_swinL.pth", "swin-l", _RELEASE + "model_swinL.pth"),
+    "lite": CheckpointEntry(
+        "lite.safetensors",
+        "lite",
+        about="quick, for a first look and for machines without a GPU",
+        nbytes=10_890_466,
+    ),
+    "swin-t": CheckpointEntry(
+        "model_swinT.pth",
+        "swin-t",
+        _RELEASE + "model_swinT.pth",
+        about="published quality, on a GPU or with patience",
+        nbytes=226_141_388,
+    ),
+    "swin-l": CheckpointEntry(
+        "model_swinL.pth",
+        "swin-l",
+        _RELEASE + "model_swinL.pth",
+        about="the best quality, on a GPU",
+        nbytes=910_338_436,
+    ),
 }
 
 
@@ -75,6 +98,15 @@ def find(name_or_path: str | Path, *, directory: Path | None = None) -> Path:
         else f"It belongs to the project: restore {entry.file_name} from the repository"
     )
     raise CheckpointMissing(f"Checkpoint '{name_or_path}' is not in {directory}. {remedy}")
+
+
+def present_bytes(name: str, *, directory: Path | None = None) -> tuple[int, bool]:
+    """Return how much of a checkpoint of ``CHECKPOINTS`` is on this machine, and whether all is."""
+    path = (directory or default_directory()) / CHECKPOINTS[name].file_name
+    for file, is_whole in ((path, True), (path.with_name(path.name + ".part"), False)):
+        if file.is_file():
+            return file.stat().st_size, is_whole
+    return 0, False
 
 
 def download(name: str, *, directory: Path | None = None, progress: Progress | None = None) -> Path:

@@ -85,3 +85,12 @@ class InstanceOptions:
 
 
 DEFAULT_INSTANCE_OPTIONS = InstanceOptions()
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a model can run on: its name for PyTorch, one for people, and whether it is here."""
+
+    name: str
+    title: str
+    is_here: bool

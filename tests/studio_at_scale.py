@@ -33,6 +33,7 @@ from app.project import InstanceStatus  # noqa: E402 - after the path is known
 from app.segmentation import Studio  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from dinov.masks import encode_rle, rle_area, rle_box_xyxy  # noqa: E402
+from dinov.options import InstanceOptions  # noqa: E402
 from dinov.prompt_bank import PromptBank  # noqa: E402
 from dinov.types import Image, Instance, Prompt, Referral, Segmentation  # noqa: E402
 from tests.browsers import find_browser  # noqa: E402
@@ -67,6 +68,7 @@ class Scatter:
         bank: PromptBank,
         *,
         score_threshold: float | None = None,
+        options: InstanceOptions | None = None,
         tile: int | None = None,
     ) -> Segmentation:
         generator = np.random.default_rng(int(image[::97, ::89].sum()))
@@ -110,7 +112,7 @@ def _photo(number: int) -> bytes:
 def build(data_dir: Path, images: int, instances: int) -> None:
     """Make the project as a user would: images, marks, a run, decisions."""
     scatter = Scatter(round(instances / images))
-    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda: scatter)
+    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda _: scatter)
     try:
         if any(project.name == NAME for project in studio.projects()):
             return

@@ -14,6 +14,7 @@ from app.store.prompts import PromptRows
 from app.store.references import ReferenceRows
 from app.store.review import ReviewRows
 from app.store.sequences import SequenceRows
+from app.store.settings import SettingRows
 
 
 class Store(
@@ -25,6 +26,7 @@ class Store(
     EditRows,
     JobRows,
     AccountRows,
+    SettingRows,
     ProjectCopies,
 ):
     """Read and write the rows of one database file. Methods that look up an id raise NotFound."""

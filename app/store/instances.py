@@ -66,6 +66,15 @@ class InstanceRows(Database):
         row = self._one("SELECT * FROM images WHERE id = ?", (image_id,), "This image")
         return row["run_id"], row["run_key"]
 
+    def images_of_other_models(self, project_id: str, fingerprint: str) -> set[int]:
+        """Return the targets, not reviewed yet, whose latest run was of another model."""
+        query = (
+            "SELECT i.id FROM images i JOIN runs r ON r.id = i.run_id WHERE i.project_id = ?"
+            " AND i.is_target AND i.reviewed_at IS NULL AND r.task IS NOT NULL"
+            " AND r.fingerprint <> ?"
+        )
+        return {row["id"] for row in self._all(query, (project_id, fingerprint))}
+
     def replace_proposals(
         self, image_id: int, run_id: int, run_key: str, instances: Iterable[StoredInstance]
     ) -> None:

@@ -25,6 +25,7 @@ from app.ui import (
     projects,
     references,
     runs,
+    settings,
     video,
 )
 from app.ui.api import add_endpoints
@@ -48,7 +49,8 @@ def _head() -> str:
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
             *("page", "columns", "controls", "account", "panels", "strip"),
-            *("runs", "references", "video", "instances", "exchange", "views", "statistics"),
+            *("runs", "references", "video", "instances", "exchange"),
+            *("views", "statistics", "settings"),
         )
     ]
     modules = [f"{url}/{path.name}" for url, folder in PARTS for path in folder.glob("*.js")]
@@ -112,7 +114,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         )
         for part in (
             *(projects, account, library, jobs, annotate, editing, categories, runs),
-            *(references, video, exchange),
+            *(references, video, exchange, settings),
         ):
             part.bind(page)
         projects.open_at_load(page, demo)

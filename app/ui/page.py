@@ -77,6 +77,10 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         *("project_duplicated", "project_deleted", "project_restored", "trash_emptied"),
         "example_opened",
     ),
+    "settings": (
+        *("settings_asked", "polled", "model_chosen", "change_stopped"),
+        *("overlap_changed", "score_changed"),
+    ),
     "notices": ("project_restored",),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
@@ -127,6 +131,7 @@ class Page:
         self.projects = _panel("projects")
         self.account = _panel("account")
         self.library = _panel("library")
+        self.settings = _panel("settings")
         self.address = _panel("address")
         self.notices = _panel("notices")
         with gr.Row(elem_id="st-studio"):
@@ -193,7 +198,7 @@ class Page:
         return [
             self.projects, self.account, self.address, self.filmstrip, self.canvas, self.welcome,
             self.runs, self.categories, self.instances, self.notices, self.exchange,
-            self.references, self.video, self.library,
+            self.references, self.video, self.library, self.settings,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:

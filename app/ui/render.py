@@ -15,6 +15,7 @@ from app.formats import FORMATS
 from app.library import KEPT_DAYS
 from app.overview import ProjectSummary, TrashedProject
 from app.project import (
+    DEFAULT_OVERLAP_THRESHOLD,
     InstanceStatus,
     JobState,
     JobView,
@@ -24,6 +25,7 @@ from app.project import (
     StoredPrompt,
     Task,
 )
+from app.server_settings import SettingsView
 from app.transfers import EXPORT
 from app.ui.snapshot import Snapshot
 from dinov.options import SCORE_FLOOR
@@ -112,6 +114,25 @@ def library(
 
 def _thumbnail(image: ProjectImage) -> str:
     return f"media/thumbnails/{image.id}?v={image.sha256[:12]}"
+
+
+def settings(snapshot: Snapshot, view: SettingsView, problem: str = "") -> str:
+    """Draw the settings of the server and of the project; ``problem`` says what was refused."""
+    project = snapshot.project
+    return _text(
+        snapshot,
+        **asdict(view),
+        problem=problem,
+        usual_overlap=DEFAULT_OVERLAP_THRESHOLD,
+        project={
+            "name": project.name,
+            "score_thresholds": project.score_thresholds,
+            "overlap_threshold": project.overlap_threshold,
+            "outdated": len(snapshot.outdated),
+        }
+        if project
+        else None,
+    )
 
 
 def filmstrip(snapshot: Snapshot, problems: Sequence[str], **changes: Any) -> str:
@@ -260,6 +281,7 @@ def run_controls(snapshot: Snapshot, *, refused: bool = False) -> str:
         else None,
         job=asdict(snapshot.job) if snapshot.job else None,
         is_image_busy=snapshot.is_image_busy,
+        outdated=len(snapshot.outdated),
         refused=refused,
     )
 

@@ -35,7 +35,7 @@ class Snapshot:
     ``taken`` orders snapshots: a greater one saw at least what a smaller one saw. ``image`` is the
     one on the canvas, None if there is none; ``job`` the one that runs, or else the last that ran;
     ``is_image_busy`` says that a single image is segmented, maybe beside it. ``concepts`` say each
-    whether another model has made it.
+    whether another model has made it; ``outdated`` are images with results of another one.
     """
 
     taken: int
@@ -56,6 +56,7 @@ class Snapshot:
     is_image_busy: bool = False
     sequences: tuple[Sequence, ...] = ()
     video_job: JobView | None = None
+    outdated: frozenset[int] = frozenset()
 
     @classmethod
     def take(cls, studio: Studio, project_id: str | None, image_id: int | None) -> Snapshot:
@@ -98,6 +99,7 @@ class Snapshot:
             is_image_busy=studio.active_job(project.id, Lane.NOW) is not None,
             sequences=tuple(studio.videos.sequences(project.id)),
             video_job=video_job,
+            outdated=frozenset(studio.outdated_images(project.id)),
         )
 
     @property

@@ -79,7 +79,9 @@ class ColorPredictor:
         inside = torch.from_numpy(np.stack(masks).astype(np.float32)) * 20 - 10
         return Comparison(logits, inside, transform)
 
-    def segment(self, image, bank, *, score_threshold=None, tile=None) -> Segmentation:
+    def segment(
+        self, image, bank, *, score_threshold=None, options=None, tile=None
+    ) -> Segmentation:
         self.before_segment()
         self.segmented += 1
         self.tiles.append(tile)
@@ -145,7 +147,7 @@ def predictor() -> ColorPredictor:
 
 @pytest.fixture
 def studio(tmp_path: Path, predictor: ColorPredictor) -> Iterator[Studio]:
-    opened = Studio.open(Settings(data_dir=tmp_path / "data"), load_predictor=lambda: predictor)
+    opened = Studio.open(Settings(data_dir=tmp_path / "data"), load_predictor=lambda _: predictor)
     yield opened
     opened.close()
 

@@ -31,7 +31,7 @@ def slow_predictor(log: Path) -> ColorPredictor:
 
 if __name__ == "__main__":
     data_dir, log = map(Path, sys.argv[1:])
-    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda: slow_predictor(log))
+    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda _: slow_predictor(log))
     ids = [project.id for project in studio.projects()]
     while any(job.state.is_active for job in studio.jobs.recent(ids)):
         time.sleep(0.05)

@@ -30,7 +30,7 @@ from tests.app.conftest import TARGET, as_bytes, draw
 def data(marked, predictor, tmp_path, monkeypatch) -> Path:
     """The folder of the project “Patches”, and commands that find by colour."""
     monkeypatch.setattr(
-        batch_command, "ModelSession", lambda settings: ModelSession(settings, lambda: predictor)
+        batch_command, "ModelSession", lambda settings: ModelSession(settings, lambda _: predictor)
     )
     return tmp_path / "data"
 

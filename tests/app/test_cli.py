@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
-from app import cli
-from app.model_session import ModelSession
+from app import cli, model_session
 from app.project import ServerError
 from app.settings import Settings
 from dinov.prompt_bank import PromptBank
@@ -35,7 +34,7 @@ def test_serving_is_the_default(served, tmp_path):
     assert served[0] == served[1] == Settings()
     arguments = ["--port", "0", "--data-dir", str(tmp_path), "--input-size", "512"]
     assert cli.main(arguments) == cli.main(["serve", *arguments]) == 0
-    assert served[2] == served[3] == Settings(data_dir=tmp_path, port=0, input_size=512)
+    assert served[2] == served[3] == Settings(data_dir=tmp_path, port=0, model={"input_size": 512})
 
 
 @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--input-size", "3"], ["dance"]])
@@ -221,7 +220,7 @@ def test_what_is_not_there_is_said_with_what_there_is(exported, tmp_path, capsys
 def test_examples_leave_as_a_bank_that_the_library_reads(
     exported, tmp_path, capsys, predictor, monkeypatch
 ):
-    monkeypatch.setattr(ModelSession, "_load_from_checkpoint", lambda _: predictor)
+    monkeypatch.setattr(model_session, "load_from_checkpoint", lambda _: predictor)
     path = tmp_path / "red.safetensors"
     asked = ["bank", "--project", "Patches", "--output", path]
     status, out, _ = run(capsys, exported, *asked, "--category", "red")

@@ -112,7 +112,7 @@ def test_the_history_outlives_the_server(marked, tmp_path, predictor):
     save(marked, [mark(1)])
     marked.studio.editing.delete(marked.target.id, [first])
     marked.studio.close()
-    again = Studio.open(Settings(data_dir=tmp_path / "data"), load_predictor=lambda: predictor)
+    again = Studio.open(Settings(data_dir=tmp_path / "data"), load_predictor=lambda _: predictor)
     marked.studio = again
     assert again.history.view(marked.target.id).undo == "1 object deleted"
     again.history.undo(marked.target.id)

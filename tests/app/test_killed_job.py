@@ -45,7 +45,7 @@ def run_and_kill(data_dir: Path, log: Path, *, after: int) -> None:
 @pytest.mark.slow
 def test_a_killed_job_goes_on_twice_and_no_image_is_done_again(tmp_path: Path) -> None:
     data_dir, log = tmp_path / "data", tmp_path / "log"
-    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=ColorPredictor)
+    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda _: ColorPredictor())
     project_id = studio.create_project("Many").id
     pictures = [draw(patches=[(5 + i, 5, 25 + i, 25, RED)]) for i in range(IMAGES)]
     images = studio.add_images(
@@ -58,7 +58,7 @@ def test_a_killed_job_goes_on_twice_and_no_image_is_done_again(tmp_path: Path) -
     run_and_kill(data_dir, log, after=5)
     run_and_kill(data_dir, log, after=5)
 
-    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda: slow_predictor(log))
+    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda _: slow_predictor(log))
     job = studio.jobs.view(job_id)
     assert (job.state, job.attempts) == (JobState.FAILED, 2)
     assert "ended 2 times" in job.message
@@ -73,7 +73,7 @@ def test_a_killed_job_goes_on_twice_and_no_image_is_done_again(tmp_path: Path) -
 
 def queue_without_running(data_dir: Path, project_id: str) -> str:
     """Leave a job in the data folder as a studio does that is closed before it comes to it."""
-    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=ColorPredictor)
+    studio = Studio.open(Settings(data_dir=data_dir), load_predictor=lambda _: ColorPredictor())
     with studio.jobs._turns:
         job_id = studio.start_segmentation(project_id)
         studio.jobs._is_closing = True

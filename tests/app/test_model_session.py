@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from app.model_session import ModelSession
-from app.settings import Settings
+from app.settings import ModelSettings
 from dinov.errors import CheckpointMissing, InvalidPrompt
 from dinov.types import Prompt, PromptType
 
@@ -47,25 +47,28 @@ def test_opening_a_studio_and_asking_for_its_status_does_not_load_torch(reposito
 
 
 def test_the_status_tells_checkpoint_and_device(predictor, photo):
-    session = ModelSession(Settings(), lambda: predictor)
+    session = ModelSession(ModelSettings(), lambda _: predictor)
     assert not session.status().loaded
     assert "python -m dinov download swin-t" in session.status().hint
     session.embed(photo, "a", [Prompt(1, PromptType.POINT, (1.0, 1.0))])
     status = session.status()
     assert (status.loaded, status.device, status.input_size) == (True, "CPU", 64)
     assert status.message == "lite on CPU"
-    assert ModelSession(Settings(checkpoint="x/swin_t.pth"), lambda: predictor).status().hint == ""
+    assert (
+        ModelSession(ModelSettings(checkpoint="x/swin_t.pth"), lambda _: predictor).status().hint
+        == ""
+    )
 
 
 def test_warming_up_loads_once_and_runs_the_model(predictor):
     loads, segmented = [], threading.Event()
     predictor.before_segment = segmented.set
 
-    def load():
+    def load(_):
         loads.append(1)
         return predictor
 
-    session = ModelSession(Settings(), load)
+    session = ModelSession(ModelSettings(), load)
     for _ in range(5):
         session.warm_up()
     assert segmented.wait(10)
@@ -77,12 +80,12 @@ def test_warming_up_loads_once_and_runs_the_model(predictor):
 def test_a_checkpoint_that_was_missing_is_found_later(predictor, photo):
     answers = [CheckpointMissing("Run: python -m dinov download swin-t")]
 
-    def load():
+    def load(_):
         if answers:
             raise answers.pop()
         return predictor
 
-    session = ModelSession(Settings(checkpoint="swin-t"), load)
+    session = ModelSession(ModelSettings(checkpoint="swin-t"), load)
     with pytest.raises(CheckpointMissing):
         _ = session.score_threshold
     assert session.status().message == "Run: python -m dinov download swin-t"
@@ -91,7 +94,7 @@ def test_a_checkpoint_that_was_missing_is_found_later(predictor, photo):
 
 
 def test_a_bank_groups_embeddings_by_category_and_sign(predictor, photo):
-    session = ModelSession(Settings(), lambda: predictor)
+    session = ModelSession(ModelSettings(), lambda _: predictor)
     signs = ((1, True), (2, True), (1, True), (2, False))
     prompts = [
         Prompt(category_id, PromptType.POINT, (float(x), 1.0), positive=positive)
@@ -107,7 +110,7 @@ def test_a_bank_groups_embeddings_by_category_and_sign(predictor, photo):
 
 
 def test_embeddings_belong_to_their_image_and_prompt(predictor, photo):
-    session = ModelSession(Settings(), lambda: predictor)
+    session = ModelSession(ModelSettings(), lambda _: predictor)
     prompt = Prompt(1, PromptType.POINT, (1.0, 1.0))
     for digest in ("a", "a", "b"):
         session.embed(photo, digest, [prompt])

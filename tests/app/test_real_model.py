@@ -25,7 +25,9 @@ def data_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def segmented(data_dir: Path, lite_checkpoint: Path):
-    settings = Settings(data_dir=data_dir, checkpoint=str(lite_checkpoint), device="cpu")
+    settings = Settings(
+        data_dir=data_dir, model={"checkpoint": str(lite_checkpoint), "device": "cpu"}
+    )
     studio = Studio.open(settings)
     project = studio.open_example()
     found = studio.segment_now(project.id)

@@ -264,7 +264,7 @@ def test_what_is_missing_is_said_before_a_job_begins(studio):
 
 
 def test_a_missing_checkpoint_fails_the_job_with_its_remedy(tmp_path, marked):
-    def load():
+    def load(_):
         raise CheckpointMissing("Checkpoint 'swin-t' is not here. Run: python -m dinov download")
 
     marked.studio.close()

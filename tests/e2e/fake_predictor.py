@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dinov.images import ImageTransform
 from dinov.masks import encode_rle, rasterise
+from dinov.options import InstanceOptions
 from dinov.postprocess import MASK_STRIDE
 from dinov.predictor import Comparison
 from dinov.prompt_bank import PromptBank
@@ -72,6 +73,7 @@ class ColourPredictor:
         bank: PromptBank,
         *,
         score_threshold: float | None = None,
+        options: InstanceOptions | None = None,
         tile: int | None = None,
     ) -> Segmentation:
         self.gate.wait(timeout=60)

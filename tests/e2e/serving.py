@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from app.segmentation import Studio
-from app.settings import Settings
+from app.settings import ModelSettings, Settings
 from app.ui.build import build_app
 from tests.e2e.fake_predictor import ColourPredictor
 
@@ -27,7 +27,7 @@ class StudioServer:
         self.predictor = ColourPredictor()
         self.studio = Studio.open(
             Settings(data_dir=data_dir),
-            load_predictor=None if with_weights else lambda: self.predictor,
+            load_predictor=None if with_weights else self._load,
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -40,6 +40,15 @@ class StudioServer:
             if time.monotonic() > deadline:
                 raise TimeoutError("the server did not start")
             time.sleep(0.02)
+
+    def _load(self, settings: ModelSettings) -> ColourPredictor:
+        """Make the model; at another input size it is another one."""
+        if settings.input_size is None:
+            return self.predictor
+        other = ColourPredictor()
+        other.gate, other.input_size = self.predictor.gate, settings.input_size
+        other.fingerprint = "colour:2"
+        return other
 
     def stop(self) -> None:
         """Stop serving and close the data folder."""

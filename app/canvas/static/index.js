@@ -314,6 +314,8 @@ class Canvas {
   /** Keys count here and, as far as they mean nothing there, where nothing is being typed. */
   onKey(event) {
     if (this.host.offsetParent === null || isTyping(event.target)) return;
+    // Where nothing has the focus a key arrives here also while a dialog covers the page.
+    if (document.querySelector("dialog:modal")) return;
     const place = this.placeOf(event.target);
     const [name, argument] = this.keymap.commandFor(event) ?? [];
     if (!name || KEPT_BY[place].includes(name)) return;

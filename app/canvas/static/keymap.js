@@ -123,6 +123,7 @@ export const SECTIONS = [
       { id: "compare", does: "Reference beside the image", keys: ["\\"], run: ["compare"] },
       { id: "pattern", does: "Patterns beside colours", keys: [], run: ["pattern"] },
       { id: "colors", does: "A colour for each object", keys: [], run: ["colors"] },
+      { id: "settings", does: "Settings", keys: ["ctrl ,"], run: ["page", "settings"] },
       { id: "help", does: "This sheet", keys: ["?"], run: ["help"] },
     ],
   },

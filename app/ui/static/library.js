@@ -19,6 +19,7 @@ export function mount(context) {
   const parts = build(state, trigger);
   hear(element, "show-projects", () => parts.view.open());
   hear(element, "close-views", () => parts.view.close());
+  parts.view.openIfLinked();
   hear(element, "jobs", (jobs) => {
     state.jobs = jobs;
     if (parts.view.isOpen()) renderStatus(parts, state, trigger);

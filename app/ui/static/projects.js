@@ -18,7 +18,7 @@ export function mount(context) {
   const [projectSlot, statusSlot] = [h("span", { class: "st-project" }), h("span")];
   const jobs = jobsButton(element, trigger);
   const statistics = statisticsButton(() => state.latest.project);
-  element.replaceChildren(header(projectSlot, statusSlot, [statistics.button, jobs.node]));
+  element.replaceChildren(header(projectSlot, statusSlot, [statistics.button, jobs.node, settingsButton()]));
   const state = { drawn: [], nameNext: false, latest: { status: { loaded: false } } };
   const ask = () => trigger("status_asked", {});
   askUntilLoaded(element, () => state.latest.status.loaded, ask);
@@ -125,6 +125,7 @@ function statusMenu(status) {
           `Images are resized to ${status.input_size} pixels for the model; masks keep the full size.`,
         ),
       status.hint && h("p", { class: "st-subtle" }, withCode(status.hint)),
+      menuItem([icon("gear"), "Settings …"], () => tell("show-settings", null)),
     ],
   );
   return h("div", { class: "st-status" }, button, panel);
@@ -133,6 +134,10 @@ function statusMenu(status) {
 /** Text with `commands` between backticks, each selected by one click. */
 function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+}
+
+function settingsButton() {
+  return iconButton("gear", "Settings", () => tell("show-settings", null));
 }
 
 /** The theme chosen here earlier; without a choice Gradio follows the system. */

@@ -1,6 +1,7 @@
 /** Segment, watch it work, choose the score threshold, take the result away. */
 import { follow, h, hear, icon, plural, tell } from "./dom.js";
 import { describe, fillBar, isBusy } from "./job_text.js";
+import { outdatedText } from "./outdated.js";
 import { buildRunOptions, renderRunOptions } from "./run_options.js";
 import { section } from "./section.js";
 import { isShown, withThreshold } from "./thresholds.js";
@@ -115,6 +116,7 @@ function build(element, state, trigger) {
     "Segment this image",
   );
   const hint = h("p", { class: "st-hint" });
+  const outdated = h("p", { class: "st-hint st-outdated" });
   const job = h("div", { class: "st-job" });
   const bar = h("progress", { "aria-label": "Progress" });
   const line = h("p", { class: "st-job-line", role: "status" });
@@ -165,7 +167,7 @@ function build(element, state, trigger) {
   };
   const jobParts = { job, bar, line, cancel };
   const thresholdParts = { slider, number, meaning, counts, advice };
-  const parts = { options, all, one, hint, ...jobParts, ...thresholdParts, download };
+  const parts = { options, all, one, hint, outdated, ...jobParts, ...thresholdParts, download };
   slider.addEventListener("input", () => {
     state.score_threshold = Number(slider.value);
     renderThreshold(parts, state);
@@ -181,6 +183,7 @@ function build(element, state, trigger) {
       options.note,
       h("div", { class: "st-run-buttons" }, all, one),
       hint,
+      outdated,
       options.more,
       job,
       h("div", { class: "st-threshold" }, meaning, slider, counts, advice),
@@ -195,7 +198,7 @@ function place(state) {
 }
 
 /** Say what is missing in words beside the buttons: a dead button alone explains nothing. */
-function renderButtons({ all, one, hint, download }, state) {
+function renderButtons({ all, one, hint, outdated, download }, state) {
   const busy = isBusy(state.job);
   const reason = missing(state);
   all.replaceChildren(
@@ -212,6 +215,8 @@ function renderButtons({ all, one, hint, download }, state) {
     : "This image is not a target; switch “Target” on below its thumbnail.";
   hint.textContent = busy ? "" : reason;
   hint.hidden = busy || !reason;
+  outdated.hidden = busy || !state.outdated;
+  outdated.replaceChildren(icon("warning"), outdatedText(state.outdated ?? 0));
   const exportable = state.segmented_images > 0;
   download.classList.toggle("is-disabled", !exportable);
   download.setAttribute("aria-disabled", String(!exportable));

@@ -32,7 +32,11 @@ export function statisticsButton(project) {
   }
 
   const button = iconButton("chart", "Statistics of this project", view.open);
-  return { button, update: () => (button.disabled = !project()) };
+  const update = () => {
+    button.disabled = !project();
+    if (project()) view.openIfLinked();
+  };
+  return { button, update };
 }
 
 function tableLink(id, rows) {
