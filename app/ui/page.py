@@ -140,6 +140,7 @@ class Page:
             with gr.Column(elem_id="st-centre"):
                 self.canvas = prompt_canvas(on_save, on_edit, elem_id="st-canvas")
                 _panel("review")
+                self.hints = _panel("hints")
                 self.welcome = _panel("welcome")
             with gr.Column(elem_id="st-right"):
                 self.runs = _panel("runs")
@@ -198,7 +199,7 @@ class Page:
         return [
             self.projects, self.account, self.address, self.filmstrip, self.canvas, self.welcome,
             self.runs, self.categories, self.instances, self.notices, self.exchange,
-            self.references, self.video, self.library, self.settings,
+            self.references, self.video, self.library, self.settings, self.hints,
         ]  # fmt: skip
 
     def project_of(self, event: Place, session: Session) -> str:
@@ -284,6 +285,7 @@ class Page:
             self.exchange: render.exchange(snapshot),
             self.references: render.references(snapshot),
             self.video: render.video(snapshot),
+            self.hints: render.hint(snapshot),
         }
 
     def _project_bar(self, snapshot: Snapshot) -> str:

@@ -27,6 +27,7 @@ from app.project import (
 )
 from app.server_settings import SettingsView
 from app.transfers import EXPORT
+from app.ui.hints import next_step
 from app.ui.snapshot import Snapshot
 from dinov.options import SCORE_FLOOR
 from dinov.types import Category
@@ -334,6 +335,11 @@ def instance_list(snapshot: Snapshot) -> str:
 def welcome(snapshot: Snapshot) -> str:
     """Show the two ways to begin while there is no image."""
     return _text(snapshot, show=not snapshot.images)
+
+
+def hint(snapshot: Snapshot) -> str:
+    """Say what to do next."""
+    return _text(snapshot, step=next_step(snapshot))
 
 
 def notice(snapshot: Snapshot, text: str, *, deleted_id: str | None = None) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from app.ui.hints import NextStep
 from tests.browsers import find_browser
 from tests.e2e.serving import StudioServer
 
 # Nothing but this machine can be reached, so that a page which needs the internet fails here.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 WAIT_MS = 10_000
+HINTS = [step.value for step in NextStep]
 DESKTOP = {"width": 1400, "height": 900}
 
 expect.set_options(timeout=WAIT_MS)
@@ -38,6 +41,10 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def watched(context: BrowserContext) -> Iterator[BrowserContext]:
     """Yield the context, then fail if a page of it threw an error or asked another machine."""
     context.set_default_timeout(WAIT_MS)
+    # Hints may lie where a test wants to draw; the one about them brings them back.
+    context.add_init_script(
+        f"if (location.host) localStorage['st-hints-read'] ??= '{json.dumps(HINTS)}'"
+    )
     problems: list[str] = []
     context.on("weberror", lambda error: problems.append(f"error on the page: {error.error}"))
     context.on(

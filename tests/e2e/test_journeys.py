@@ -36,13 +36,25 @@ def test_from_the_first_upload_to_masks_that_pycocotools_reads(
     studio.add_images(*pictures)
     studio.expect_open("three.png")
     expect(studio.cards).to_have_count(3)
+    hint = studio.page.get_by_role("region", name="What to do next")
+    expect(hint).to_have_count(0)
+    studio.page.keyboard.press("?")
+    studio.page.get_by_role("button", name="Show the hints again").click()
+    expect(hint).to_contain_text("a scribble S, a box B")
     studio.scribble((60, 80), (80, 70), (100, 80))
     expect(studio.card("three.png")).to_contain_text("1")
-    studio.segment_all()
+    hint.get_by_role("button", name="Segment").click()
+    studio.expect_idle()
+    # What has been read does not come back.
+    expect(hint).to_contain_text("Look through what was found")
+    hint.get_by_role("button", name="Got it").click()
+    expect(hint).to_have_count(0)
+    studio.page.reload()
 
     expect(studio.card("three.png")).to_contain_text("3 found")
     expect(studio.card("two.png")).to_contain_text("2 found")
     expect(studio.instances).to_have_count(3)
+    expect(hint).to_have_count(0)
 
     download = studio.download()
     assert download.suggested_filename == "Untitled-project.coco.json"

@@ -10,7 +10,7 @@
  * image that is shown, and a promise that all edits are with the server). It says dinov:hover
  * {instance_id}, dinov:selected {instance_ids}, dinov:category itself, and for keys that mean
  * something to other parts of the page dinov:page {does}; and dinov:keys {shown by action}, when
- * asked by dinov:keys-asked and whenever somebody has chosen others.
+ * asked by dinov:keys-asked and whenever somebody has chosen others; and dinov:hints-asked.
  */
 import { FoundBar } from "./found_bar.js";
 import { InstanceBar } from "./instance_bar.js";

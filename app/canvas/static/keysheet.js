@@ -7,6 +7,7 @@ const HOW = "Choose a key to change it.";
 export class KeySheet {
   constructor(keymap, close) {
     this.keymap = keymap;
+    this.close = close;
     this.asked = null;
     this.list = make("div", { class: "pc-keys" });
     this.foot = make("footer", {});
@@ -102,6 +103,7 @@ export class KeySheet {
     const parts = this.asked ? this.question(this.asked) : [HOW];
     if (!this.asked && this.keymap.hasChanges)
       parts.push(link("Reset all keys", () => this.keymap.resetAll()));
+    if (!this.asked) parts.push(link("Show the hints again", () => this.askHints()));
     const [text, ...links] = parts;
     this.foot.replaceChildren(make("p", { role: "status" }, text), ...links);
   }
@@ -132,6 +134,12 @@ export class KeySheet {
     else if (holder) this.ask({ ...this.asked, wanted: key });
     else this.take(key);
     if (this.asked?.wanted) this.foot.querySelector("button").focus();
+  }
+
+  /** Another part of the page says what to do next, unless somebody had enough of it. */
+  askHints() {
+    this.close();
+    document.dispatchEvent(new CustomEvent("dinov:hints-asked"));
   }
 
   take(wanted) {
