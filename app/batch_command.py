@@ -6,7 +6,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,13 +13,16 @@ from typing import Any, Self
 from tqdm import tqdm
 
 import dinov.cli
+from app.banks import Banks
 from app.image_files import ImageFiles
 from app.marks import marks_of, references_of, require_marks
 from app.model_options import add_model, model_settings
 from app.model_session import ModelSession
 from app.project import InvalidInput, Project, StoredPrompt, Task
 from app.segment_job import SegmentJob
+from app.settings import ModelSettings
 from app.store import Store
+from app.workspace import Workspace
 from dinov import coco
 from dinov.arguments import LOSS, add_allow_loss, at_least
 from dinov.ledger import locked
@@ -175,25 +177,19 @@ def _segment_elsewhere(
     """Hand the project's marks and options to ``python -m dinov segment``."""
     options, model = project.run_options, model_settings(chosen, store)
     marks = marks_of(store, project.id)
-    for name in dict.fromkeys(concept.file_name for concept in marks.concepts):
-        _tell(
-            f"The examples from {name} are left out. With them: python app.py bank, and its output "
-            "to python -m dinov segment --bank."
-        )
-    for problem in replace(marks, concepts=()).missing(store.categories(project.id)):
+    categories = store.categories(project.id)
+    for problem in marks.missing(categories):
         _tell(problem)
     with tempfile.TemporaryDirectory(prefix="dinov-batch-") as folder:
-        path = Path(folder) / "references.json"
-        document = references_document(store, files, project.id)
-        coco.write(document, path)
-        words = ["segment", "--references", str(path), "--output", str(chosen.output)]
+        words = ["segment", *_prompts(model, store, files, project, Path(folder))]
+        words += ["--output", str(chosen.output)]
         words += ["--targets", *chosen.targets, "--task", options.task.value]
         words += ["--checkpoint", model.checkpoint, "--device", model.device]
         words += ["--precision", model.precision]
         words += ["--input-size", str(model.input_size)] if model.input_size else []
         words += ["--nms-threshold", str(project.overlap_threshold)]
         thresholds = _thresholds(
-            store, project, {one["id"]: one["name"] for one in document["categories"]}
+            store, project, {one.id: one.name for one in categories if one.id in marks.sought}
         )
         if thresholds:
             words += ["--score-threshold", *thresholds]
@@ -205,6 +201,23 @@ def _segment_elsewhere(
             if value is not None:
                 words += [name, str(value)]
         return dinov.cli.main(words)
+
+
+def _prompts(
+    model: ModelSettings, store: Store, files: ImageFiles, project: Project, folder: Path
+) -> list[str]:
+    """What is looked for, as the library's command line has it.
+
+    Marks are handed on as they are. Concepts from files have none: with them all becomes a bank.
+
+    Raises:
+        FingerprintMismatch: if a concept was made with another model.
+    """
+    if marks_of(store, project.id).concepts:
+        banks = Banks(Workspace(store, files), store, files, ModelSession(model))
+        return ["--bank", str(banks.save(project.id, folder / "bank.safetensors"))]
+    document = references_document(store, files, project.id)
+    return ["--references", str(coco.write(document, folder / "references.json"))]
 
 
 def _given(chosen: argparse.Namespace, option: str) -> Any:

@@ -22,6 +22,7 @@ from dinov.config import VARIANTS
 from dinov.ledger import locked
 from dinov.masks import instance_of
 from dinov.model.build import build_model
+from dinov.prompt_bank import PromptBank
 from dinov.references import read_references
 from tests.app.conftest import TARGET, as_bytes, draw
 
@@ -168,6 +169,31 @@ def test_what_the_project_is_set_to_is_handed_on(marked, data, monkeypatch, tmp_
     assert batch(data, *where) == 0
     assert "--task refer" in " ".join(said[2])
     assert "--tile" not in said[2]
+
+
+def test_concepts_from_files_are_looked_for_too(marked, data, monkeypatch, tmp_path):
+    studio = marked.studio
+    other = studio.create_project("Other").id
+    picture = draw(patches=[(10, 10, 30, 30, (20, 20, 220))])
+    (image,) = studio.add_images(other, [("blue.png", as_bytes(picture))]).added
+    studio.add_prompt(other, image.id, "blue", "point", [20, 20])
+    bank = studio.banks.save(other, tmp_path / "blue.safetensors")
+    (concept,) = studio.banks.load(marked.id, "blue.safetensors", bank)
+    handed: list[PromptBank] = []
+
+    def segment(words: list[str]) -> int:
+        assert "--references" not in words
+        handed.append(PromptBank.load(Path(words[words.index("--bank") + 1])))
+        return 0
+
+    monkeypatch.setattr(dinov.cli, "main", segment)
+    where = ["--targets", "a", "--output", tmp_path / "o.json"]
+    assert batch(data, *where) == 0
+    assert handed[0].category_ids == [marked.red.id, concept.category_id]
+    assert [one.name for one in handed[0].named_categories] == ["red", "blue"]
+    studio.banks.set_used(concept.id, False)
+    monkeypatch.setattr(dinov.cli, "main", lambda words: int("--references" not in words))
+    assert batch(data, *where) == 0
 
 
 def test_other_photos_are_segmented_with_the_project_s_marks(marked, data, tmp_path, capsys):
