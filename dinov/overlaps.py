@@ -81,7 +81,7 @@ def without_nested(
     overlaps: Areas,
     ranks: NDArray[np.floating],
     categories: NDArray[np.integer],
-    threshold: float,
+    threshold: float | NDArray[np.floating],
 ) -> list[int]:
     """Of masks of one category inside each other, keep either the whole or its parts.
 
@@ -96,7 +96,7 @@ def without_nested(
         overlaps: of N masks.
         ranks: [N] not negative, the highest is the best.
         categories: [N].
-        threshold: 1 keeps all.
+        threshold: 1 keeps all; [N, N] if it is not the same for all pairs.
 
     Returns:
         The kept ones, best first.

@@ -1,12 +1,13 @@
 """Large images: small objects are looked for in overlapping tiles, large ones in the whole image.
 
 The model sees every picture at its input size, and on a large photo a small object is then a few
-pixels. Each tile is segmented like a photo of its own. What lies complete in a tile is an instance.
-What a seam cuts is a fragment: fragments of neighbours that agree where both tiles see the image
-become one instance, and a fragment of something that is complete elsewhere goes.
+pixels. Each tile is segmented like a photo of its own, and what lies complete in it is an instance.
+What a seam cuts is a fragment: it counts only together with what neighbours show of the same
+object, and only if they do so behind every seam that cuts it. So nothing ends at a seam.
 
-An object that fits into the overlap is complete in some tile, so the whole image only tells of
-larger ones. One tile is in memory at a time; masks of the whole image stay run-length encoded.
+Whatever fits into the overlap is complete in some tile. What is larger, or found in no tile, is
+known from the whole image. An object that several looks show, at a tile or at the whole, is
+reported once. One tile is in memory at a time; masks of the image stay run-length encoded.
 """
 
 from __future__ import annotations
@@ -16,20 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dinov.errors import InvalidImage
-from dinov.masks import (
-    crop_mask,
-    decode_rle,
-    encode_rle_inside,
-    mask_iou,
-    rle_area,
-    rle_box_xyxy,
-    unite_rles,
-)
+from dinov.masks import decode_rle, encode_rle_inside, rle_area, rle_box_xyxy, unite_rles
 from dinov.options import MIN_TILE, InstanceOptions
-from dinov.overlaps import one_per_object, rle_overlaps
-from dinov.types import Image, Instance, Segmentation, SizeHW
+from dinov.overlaps import rle_overlaps, without_duplicates, without_nested
+from dinov.types import Image, Instance, Rle, Segmentation, SizeHW
 
 OVERLAP_SHARE = 0.25
 """Of a tile's side; neighbours share at least so much."""
@@ -40,8 +34,9 @@ _MARGIN_SHARE = 0.02
 _AGREEMENT = 0.5
 """IoU, where two tiles overlap, from which two fragments are one object."""
 
-_EXPLAINED = 0.5
-"""A fragment of which a larger share lies in a complete instance is a piece of it."""
+_SEEN_AGAIN = 0.5
+"""Share of the smaller one from which masks of one category from different looks are one object.
+Within one look, masks that overlap so much can be two; the model has seen both there."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +48,40 @@ class Tile:
     bottom: int
     right: int
 
-    def shared_with(self, other: Tile) -> tuple[int, int, int, int]:
-        """(top, left, bottom, right) of what both show; empty if top >= bottom or left >= right."""
+    def beyond(self, instance: Instance, size_hw: SizeHW) -> list[Tile]:
+        """Where an instance of this tile goes on: a strip behind each seam that cuts it.
+
+        Args:
+            instance: in pixels of the image.
+            size_hw: of the image; a side of the tile on its border is no seam.
+        """
+        x0, y0, x1, y1 = instance.box_xyxy
+        left, top, right, bottom = math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
+        margin = _MARGIN_SHARE * max(self.bottom - self.top, self.right - self.left)
+        strips = []
+        if self.top > 0 and y0 < self.top + margin:
+            strips.append(Tile(self.top - 1, left, self.top, right))
+        if self.left > 0 and x0 < self.left + margin:
+            strips.append(Tile(top, self.left - 1, bottom, self.left))
+        if self.bottom < size_hw[0] and y1 > self.bottom - margin:
+            strips.append(Tile(self.bottom, left, self.bottom + 1, right))
+        if self.right < size_hw[1] and x1 > self.right - margin:
+            strips.append(Tile(top, self.right, bottom, self.right + 1))
+        return strips
+
+    def shows(self, part: Tile) -> bool:
+        """Does all of a part of the image lie in this one?"""
         return (
-            max(self.top, other.top),
-            max(self.left, other.left),
-            min(self.bottom, other.bottom),
-            min(self.right, other.right),
+            self.top <= part.top
+            and self.left <= part.left
+            and part.bottom <= self.bottom
+            and part.right <= self.right
         )
 
-    def cuts(self, instance: Instance, size_hw: SizeHW) -> bool:
-        """Does the instance, in pixels of the image, reach a side that is inside the image?"""
-        x0, y0, x1, y1 = instance.box_xyxy
-        height, width = size_hw
-        margin = _MARGIN_SHARE * max(self.bottom - self.top, self.right - self.left)
-        return (
-            (self.top > 0 and y0 < self.top + margin)
-            or (self.left > 0 and x0 < self.left + margin)
-            or (self.bottom < height and y1 > self.bottom - margin)
-            or (self.right < width and x1 > self.right - margin)
-        )
+    def rle(self, size_hw: SizeHW) -> Rle:
+        """The tile as a mask of the image."""
+        whole = np.ones((self.bottom - self.top, self.right - self.left), np.bool_)
+        return encode_rle_inside(whole, (self.top, self.left), size_hw)
 
 
 def tiles_of(size_hw: SizeHW, side: int) -> list[Tile]:
@@ -117,31 +126,29 @@ def segment_in_tiles(
         seen = segment(np.ascontiguousarray(part))
         found += [(tile, _placed(instance, tile, size_hw)) for instance in seen.instances]
         emptied += [_placed(instance, tile, size_hw) for instance in seen.emptied]
-    fitting = side * OVERLAP_SHARE
-    large = [i for i in whole.instances if max(_box_size(i)) > fitting]
-    return replace(merge(size_hw, large, found, options), emptied=tuple(emptied))
+    return replace(merge(whole, found, options), emptied=tuple(emptied))
 
 
 def merge(
-    size_hw: SizeHW,
-    large: Sequence[Instance],
-    found: Sequence[tuple[Tile, Instance]],
-    options: InstanceOptions,
+    whole: Segmentation, found: Sequence[tuple[Tile, Instance]], options: InstanceOptions
 ) -> Segmentation:
     """Make one instance of each object that was found in the whole image or in tiles.
 
     Args:
-        size_hw: of the image; all masks are of that size.
-        large: found in the whole image.
-        found: with the tile that showed it.
+        whole: found in the whole image.
+        found: with the tile that showed it; all masks are of the size of the image.
         options: which masks are one object.
     """
-    cut = [(tile, instance) for tile, instance in found if tile.cuts(instance, size_hw)]
-    complete = [instance for tile, instance in found if not tile.cuts(instance, size_hw)]
-    complete = _one_per_object([*large, *complete], options)
-    pieces = _without_explained(_unite_agreeing(cut), complete)
-    kept = [*complete, *_one_per_object(pieces, options)]
-    kept.sort(key=lambda instance: -instance.score)
+    size_hw = whole.size_hw
+    complete = [(tile, instance) for tile, instance in found if not tile.beyond(instance, size_hw)]
+    cut = [(tile, instance) for tile, instance in found if tile.beyond(instance, size_hw)]
+    # Tiles come first: they show more, so of equals their mask stays.
+    looks: list[tuple[object, Instance]] = [
+        *complete,
+        *enumerate(_joined(cut, size_hw)),
+        *(("whole", instance) for instance in whole.instances),
+    ]
+    kept = _one_per_object(looks, options)
     return Segmentation(size_hw, tuple(kept[: options.max_instances]))
 
 
@@ -161,66 +168,62 @@ def _placed(instance: Instance, tile: Tile, size_hw: SizeHW) -> Instance:
     return Instance(instance.category_id, instance.score, rle, box, instance.area)
 
 
-def _box_size(instance: Instance) -> tuple[float, float]:
-    x0, y0, x1, y1 = instance.box_xyxy
-    return x1 - x0, y1 - y0
+def _one_per_object(
+    looks: Sequence[tuple[object, Instance]], options: InstanceOptions
+) -> list[Instance]:
+    """Of each object the best instance, best first; each comes with the look that showed it."""
+    instances = [instance for _, instance in looks]
+    overlaps = rle_overlaps([instance.rle for instance in instances])
+    scores = np.array([instance.score for instance in instances])
+    categories = np.array([instance.category_id for instance in instances], np.int64)
+    numbers = {look: number for number, (look, _) in enumerate(looks)}
+    look = np.array([numbers[look] for look, _ in looks], np.int64)
+    nested = options.containment_threshold
+    thresholds = np.where(look[:, None] == look, nested, min(nested, _SEEN_AGAIN))
+
+    kept = without_duplicates(overlaps, scores, options.nms_threshold)
+    among = np.ix_(kept, kept)
+    best = without_nested(overlaps[among], scores[kept], categories[kept], thresholds[among])
+    return [instances[kept[i]] for i in best]
 
 
-def _one_per_object(instances: Sequence[Instance], options: InstanceOptions) -> list[Instance]:
-    kept = one_per_object(
-        rle_overlaps([instance.rle for instance in instances]),
-        np.array([instance.score for instance in instances]),
-        np.array([instance.category_id for instance in instances], np.int64),
-        nms_threshold=options.nms_threshold,
-        containment_threshold=options.containment_threshold,
-    )
-    return [instances[i] for i in kept]
-
-
-def _unite_agreeing(fragments: Sequence[tuple[Tile, Instance]]) -> list[Instance]:
-    """One instance for each set of fragments that are linked by agreement, single ones as well."""
-    group = list(range(len(fragments)))
-    for i, (tile, instance) in enumerate(fragments):
-        for j, (other_tile, other) in enumerate(fragments[:i]):
-            if instance.category_id == other.category_id and _agree(
-                instance, other, tile.shared_with(other_tile)
-            ):
-                old, new = group[i], group[j]
-                group = [new if number == old else number for number in group]
-    return [
-        _united([fragments[i][1] for i in range(len(group)) if group[i] == number])
-        for number in sorted(set(group))
+def _joined(cut: Sequence[tuple[Tile, Instance]], size_hw: SizeHW) -> list[Instance]:
+    """One instance for each set of fragments that show each other's continuation at every seam."""
+    agreeing = [set(np.flatnonzero(row).tolist()) for row in _agreement(cut, size_hw)]
+    behind = [  # by fragment and seam: those that show how it goes on
+        [{j for j in agreeing[i] if cut[j][0].shows(strip)} for strip in tile.beyond(part, size_hw)]
+        for i, (tile, part) in enumerate(cut)
     ]
+    left = set(range(len(cut)))
+    while lost := {i for i in left if not all(there & left for there in behind[i])}:
+        left -= lost
+    joined = []
+    while left:
+        group, new = set[int](), {left.pop()}
+        while new:
+            group |= new
+            new = left & set[int]().union(*(agreeing[i] for i in new))
+            left -= new
+        joined.append(_united([cut[i][1] for i in sorted(group)]))
+    return joined
 
 
-def _agree(a: Instance, b: Instance, shared: tuple[int, int, int, int]) -> bool:
-    top, left, bottom, right = shared
-    x0, y0 = max(left, a.box_xyxy[0], b.box_xyxy[0]), max(top, a.box_xyxy[1], b.box_xyxy[1])
-    x1, y1 = min(right, a.box_xyxy[2], b.box_xyxy[2]), min(bottom, a.box_xyxy[3], b.box_xyxy[3])
-    if x0 >= x1 or y0 >= y1:
-        return False
-    return mask_iou(crop_mask(a.rle, shared), crop_mask(b.rle, shared)) >= _AGREEMENT
+def _agreement(cut: Sequence[tuple[Tile, Instance]], size_hw: SizeHW) -> NDArray[np.bool_]:
+    """[N, N]: are two fragments of different tiles the same, as far as both tiles show them?"""
+    tiles = list(dict.fromkeys(tile for tile, _ in cut))
+    count, by_tile = len(cut), [tiles.index(tile) for tile, _ in cut]
+    overlaps = rle_overlaps([i.rle for _, i in cut] + [tile.rle(size_hw) for tile in tiles])
+    shared = overlaps[:count, :count]
+    visible = overlaps[:count, count:][:, by_tile]  # [i, j] of i in the tile of j
+    iou = shared / np.maximum(visible + visible.T - shared, 1)
+    categories = np.array([instance.category_id for _, instance in cut], np.int64)
+    apart = np.not_equal.outer(by_tile, by_tile)
+    same: NDArray[np.bool_] = (iou >= _AGREEMENT) & (categories[:, None] == categories) & apart
+    return same
 
 
 def _united(fragments: Sequence[Instance]) -> Instance:
     """All of them as one; each counts for the score by its area."""
-    if len(fragments) == 1:
-        return fragments[0]
     rle = unite_rles([fragment.rle for fragment in fragments])
     score = sum(f.score * f.area for f in fragments) / sum(f.area for f in fragments)
     return Instance(fragments[0].category_id, score, rle, rle_box_xyxy(rle), rle_area(rle))
-
-
-def _without_explained(pieces: Sequence[Instance], complete: Sequence[Instance]) -> list[Instance]:
-    overlaps = rle_overlaps([instance.rle for instance in (*pieces, *complete)])
-    count = len(pieces)
-    same = np.array(
-        [[piece.category_id == other.category_id for other in complete] for piece in pieces],
-        np.bool_,
-    ).reshape(count, len(complete))
-    shares = overlaps[:count, count:] / np.maximum(overlaps.diagonal()[:count, None], 1)
-    return [
-        piece
-        for piece, gone in zip(pieces, same & (shares > _EXPLAINED), strict=True)
-        if not gone.any()
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -39,13 +40,18 @@ def test_tiles_cover_everything_and_overlap(size_hw: tuple[int, int], side: int)
         )
 
 
-def test_only_sides_inside_the_image_cut() -> None:
+def test_a_part_goes_on_behind_seams_and_not_behind_the_border_of_the_image() -> None:
     mask = np.zeros((300, 300), np.bool_)
     mask[0:20, 110:128] = True
     instance = instance_of(mask, 1, 0.5)
-    assert not Tile(0, 0, 300, 300).cuts(instance, (300, 300))
-    assert Tile(0, 0, 128, 128).cuts(instance, (300, 300))
-    assert not Tile(0, 64, 128, 192).cuts(instance, (300, 300))
+    assert Tile(0, 0, 300, 300).beyond(instance, (300, 300)) == []
+    assert Tile(0, 0, 128, 128).beyond(instance, (300, 300)) == [Tile(0, 128, 20, 129)]
+    assert Tile(0, 64, 128, 192).beyond(instance, (300, 300)) == []
+    corner = Tile(0, 108, 20, 236)
+    strips = corner.beyond(instance, (300, 300))
+    assert strips == [Tile(0, 107, 20, 108), Tile(20, 110, 21, 128)]
+    assert not any(corner.shows(strip) for strip in strips)
+    assert [Tile(0, 0, 128, 128).shows(strip) for strip in strips] == [True, True]
 
 
 def scene(size_hw: tuple[int, int], *boxes: tuple[int, int, int, int]) -> Image:
@@ -65,10 +71,8 @@ class FakeModel:
 
     def __init__(self, least_share: float = 0.0, score: float = 0.8, blur: int = 0) -> None:
         self.least_share, self.score, self.blur = least_share, score, blur
-        self.largest = 0
 
     def __call__(self, image: Image) -> Segmentation:
-        self.largest = max(self.largest, image.size)
         least = (self.least_share * max(image.shape[:2])) ** 2
         instances = [
             instance_of(self._blurred(mask), 1, self.score)
@@ -79,13 +83,8 @@ class FakeModel:
 
     def _blurred(self, mask: Mask) -> Mask:
         """Grown by a few pixels, as much as fits."""
-        rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-        grown = mask.copy()
-        grown[
-            max(rows[0] - self.blur, 0) : rows[-1] + 1 + self.blur,
-            max(columns[0] - self.blur, 0) : columns[-1] + 1 + self.blur,
-        ] = True
-        return grown
+        square = np.ones((2 * self.blur + 1, 2 * self.blur + 1), np.uint8)
+        return cv2.dilate(mask.astype(np.uint8), square) > 0
 
 
 def assert_found(image: Image, found: Segmentation, least_iou: float = 0.999) -> None:
@@ -138,6 +137,94 @@ def test_an_object_across_a_seam_is_joined_where_the_whole_image_does_not_show_i
 def test_neighbours_at_a_seam_stay_apart() -> None:
     image = scene((300, 400), (80, 10, 110, 40), (112, 10, 142, 40), (80, 42, 110, 72))
     assert_found(image, segment_in_tiles(image, FakeModel(), SIDE, OPTIONS))
+
+
+def blob(rng: np.random.Generator, size_hw: tuple[int, int], longest: int) -> Image:
+    """A connected object of any shape: blocks that touch one another, anywhere in the image."""
+    (height, width), (h, w) = size_hw, rng.integers(12, longest + 1, 2)
+    h, w = min(h, height), min(w, width)
+    y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+    image = scene(size_hw)
+    middle = (rng.integers(h), rng.integers(w))
+    for _ in range(3):
+        (y0, y1), (x0, x1) = (
+            sorted((at, int(rng.integers(length))))
+            for at, length in zip(middle, (h, w), strict=True)
+        )
+        image[y + y0 : y + y1 + 9, x + x0 : x + x1 + 9][: h - y0, : w - x0] = 1
+    return image
+
+
+@pytest.mark.parametrize("least_share", [0.0, 0.9])
+@pytest.mark.parametrize("seed", range(60))
+def test_any_object_anywhere_comes_out_once_and_whole(seed: int, least_share: float) -> None:
+    """Whatever the size of image, tiles and object, and if the whole image shows it or not."""
+    rng = np.random.default_rng(seed)
+    size_hw = (int(rng.integers(70, 330)), int(rng.integers(70, 330)))
+    image = blob(rng, size_hw, longest=330)
+    side = int(rng.integers(64, 200))
+
+    class Blind(FakeModel):
+        def __call__(self, part: Image) -> Segmentation:
+            hidden = least_share and part.shape[:2] == size_hw and len(tiles_of(size_hw, side)) > 1
+            return Segmentation(size_hw) if hidden else super().__call__(part)
+
+    assert_found(image, segment_in_tiles(image, Blind(), side, OPTIONS))
+
+
+def test_a_fragment_that_the_neighbour_does_not_continue_is_no_object() -> None:
+    image = scene((128, 300), (100, 40, 180, 80))
+    first = image[:, :128]
+
+    def only_in_the_first(part: Image) -> Segmentation:
+        found = FakeModel()(part)
+        return found if np.array_equal(part, first) else Segmentation(found.size_hw)
+
+    assert len(only_in_the_first(np.ascontiguousarray(first))) == 1
+    assert len(segment_in_tiles(image, only_in_the_first, SIDE, OPTIONS)) == 0
+
+
+def test_what_only_the_whole_image_shows_is_found_however_small() -> None:
+    image = scene((300, 400), (60, 60, 66, 66), (200, 100, 230, 110))
+
+    def only_in_the_whole(part: Image) -> Segmentation:
+        found = FakeModel()(part)
+        return found if part.shape == image.shape else Segmentation(found.size_hw)
+
+    assert_found(image, segment_in_tiles(image, only_in_the_whole, SIDE, OPTIONS))
+
+
+@pytest.mark.parametrize(("score", "shift"), [(0.3, 3), (0.9, 0)])
+def test_what_the_whole_image_shows_roughly_and_a_tile_exactly_is_one_object(
+    score: float, shift: int
+) -> None:
+    image = scene((300, 400), (60, 60, 72, 72))
+
+    def rough_in_the_whole(part: Image) -> Segmentation:
+        if part.shape != image.shape:
+            return FakeModel()(part)
+        mask = np.zeros((300, 400), np.bool_)
+        mask[60 - shift : 72 - shift, 60 - shift : 72 - shift] = True
+        return Segmentation((300, 400), (instance_of(mask, 1, score),))
+
+    assert_found(image, segment_in_tiles(image, rough_in_the_whole, SIDE, OPTIONS))
+
+
+def test_objects_of_different_categories_may_lie_on_each_other() -> None:
+    """The larger of them is known from the whole image, the other from a tile."""
+    image = scene((300, 400), (20, 20, 380, 280))
+    small = np.zeros((300, 400), np.bool_)
+    small[60:70, 60:70] = True
+
+    def window_on_a_house(part: Image) -> Segmentation:
+        if part.shape == image.shape:
+            return FakeModel()(part)
+        if not np.array_equal(part, image[:SIDE, :SIDE]):
+            return Segmentation((part.shape[0], part.shape[1]))
+        return Segmentation((SIDE, SIDE), (instance_of(small[:SIDE, :SIDE], 2, 0.5),))
+
+    found = segment_in_tiles(image, window_on_a_house, SIDE, OPTIONS)
+    assert [i.category_id for i in found.instances] == [1, 2]
 
 
 def test_the_model_never_sees_more_than_a_tile_besides_the_whole() -> None:
