@@ -49,5 +49,6 @@ export class ConflictBar {
     if (isMine && shown.mine) store.replacePrompt(shown.mine);
     else if (isMine) store.removePrompt(shown.id);
     this.show();
+    if (!this.shown) this.surface.element.focus({ preventScroll: true });
   }
 }

@@ -1,6 +1,7 @@
-/** What can be done with the selected objects, floating below the stage; also what a tool does. */
+/** What can be done with the selected objects, floating beside them; also what a tool does. */
 import { iconButton, make } from "./dom.js";
 import { editsOutline } from "./outline_tool.js";
+import { floating } from "./placing.js";
 
 /** Icon, name, action in the table of keys, command with its argument; null: a gap. */
 const ACTIONS = [
@@ -76,5 +77,20 @@ export class InstanceBar {
     const all = (status) => selectedInstances.every((one) => one.status === status);
     this.buttons.get("accept").disabled = all("accepted");
     this.buttons.get("reject").disabled = all("rejected");
+    if (selectedInstances.length) this.place();
+  }
+
+  /** Out of the way of the selected objects and of what else floats on the stage. */
+  place() {
+    const { element, surface } = this;
+    const { left, top } = surface.element.getBoundingClientRect();
+    const size = { width: element.offsetWidth, height: element.offsetHeight };
+    const taken = [...document.querySelectorAll(".pc-float, .st-review")]
+      .filter((other) => other !== element && other.offsetWidth)
+      .map((other) => other.getBoundingClientRect())
+      .map((box) => ({ x0: box.left - left, y0: box.top - top, x1: box.right - left, y1: box.bottom - top }));
+    const place = floating(size, surface.boxOfSelected, surface.stage, taken);
+    element.style.left = `${surface.element.offsetLeft + place.left}px`;
+    element.style.top = `${place.top}px`;
   }
 }

@@ -241,6 +241,16 @@ function byKey(keymap, action, does) {
   return key && ` (${key} ${does})`;
 }
 
+/** What keys do to the object under the pointer. */
+function pointing(keymap) {
+  const keys = [
+    [keymap.shown("accept"), "to accept"],
+    [keymap.shown("reject"), "to reject"],
+  ];
+  const named = keys.filter(([key]) => key).map((pair) => pair.join(" "));
+  return named.length ? `; point at it and press ${named.join(", ")}` : "";
+}
+
 function hintFor({ image, store, settings, keymap, draft, shown }) {
   if (!image) return "";
   if (store.readOnly) return "This image can be looked at, not changed";
@@ -257,7 +267,7 @@ function hintFor({ image, store, settings, keymap, draft, shown }) {
     return OBJECT_HINTS[settings.tool] + (settings.tool === "mask" ? byKey(keymap, "escape", "begins another") : "");
   if (store.selectedInstanceIds.length) return "Shift+click selects more objects";
   if (settings.tool === "select" && shown.length)
-    return `Click to select; over an object${byKey(keymap, "accept", "accepts")}${byKey(keymap, "reject", "rejects")}`;
+    return `Click an object to select it${pointing(keymap)}`;
   const negative = settings.positive || settings.tool === "select" ? "" : " that must not be found";
   return HINTS[settings.tool] + negative;
 }

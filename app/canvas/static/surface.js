@@ -222,6 +222,19 @@ export class Surface {
     return this.store.selectedInstanceIds.map((id) => this.findInstance(id)).filter(Boolean);
   }
 
+  /** Where the selected instances lie on the stage. */
+  get boxOfSelected() {
+    const boxes = this.selectedInstances.map(({ box }) => box);
+    const pixels = (this.image.width / this.results.width) * this.view.scale;
+    const { x, y } = this.view;
+    return {
+      x0: x + Math.min(...boxes.map(({ x0 }) => x0)) * pixels,
+      y0: y + Math.min(...boxes.map(({ y0 }) => y0)) * pixels,
+      x1: x + Math.max(...boxes.map(({ x1 }) => x1)) * pixels,
+      y1: y + Math.max(...boxes.map(({ y1 }) => y1)) * pixels,
+    };
+  }
+
   /** With the select tool: the object under the pointer, which keys mean when none is selected. */
   get hovered() {
     if (this.settings.tool !== "select" || !this.pointerAt || this.draft) return null;

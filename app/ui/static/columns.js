@@ -23,17 +23,16 @@ function bar(side, studio) {
     { type: "button", class: "st-fold", "aria-controls": column.slice(1), onclick: () => fold() },
     icon("chevron"),
   );
-  const element = h(
+  const edge = h(
     "div",
     {
-      class: `st-bar st-bar-${side}`,
+      class: "st-edge",
       role: "separator",
       tabindex: "0",
       "aria-orientation": "vertical",
       "aria-label": `Width of ${name}`,
       "aria-valuemin": "0",
     },
-    toggle,
   );
 
   const apply = () => {
@@ -43,7 +42,7 @@ function bar(side, studio) {
     toggle.title = `${state.folded ? "Show" : "Hide"} ${name.toLowerCase()}`;
     toggle.setAttribute("aria-label", toggle.title);
     toggle.setAttribute("aria-expanded", String(!state.folded));
-    element.setAttribute("aria-valuenow", String(Math.round(state.folded ? 0 : width())));
+    edge.setAttribute("aria-valuenow", String(Math.round(state.folded ? 0 : width())));
   };
   const set = (change) => {
     Object.assign(state, change);
@@ -59,18 +58,17 @@ function bar(side, studio) {
     return set({ folded: false, width: Math.round(Math.max(LEAST, Math.min(most, wanted))) });
   };
 
-  element.addEventListener("pointerdown", (event) => {
-    if (toggle.contains(event.target) || event.button !== 0) return;
+  edge.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     event.preventDefault();
-    element.setPointerCapture(event.pointerId);
+    edge.setPointerCapture(event.pointerId);
     const [begin, from] = [event.clientX, state.folded ? 0 : width()];
     const move = ({ clientX }) => resize(from + direction * (clientX - begin));
-    const end = () => element.removeEventListener("pointermove", move);
-    element.addEventListener("pointermove", move);
-    element.addEventListener("lostpointercapture", end, { once: true });
+    const end = () => edge.removeEventListener("pointermove", move);
+    edge.addEventListener("pointermove", move);
+    edge.addEventListener("lostpointercapture", end, { once: true });
   });
-  element.addEventListener("keydown", (event) => {
-    if (event.target !== element) return;
+  edge.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
     if (step) resize((state.folded ? 0 : width()) + direction * step);
     else if (event.key === "Enter") fold();
@@ -78,5 +76,5 @@ function bar(side, studio) {
     event.preventDefault();
   });
   apply();
-  return element;
+  return h("div", { class: `st-bar st-bar-${side}` }, edge, toggle);
 }

@@ -39,7 +39,7 @@ export function mount(context) {
 }
 
 function header(projectSlot, statusSlot, buttons) {
-  const name = h("span", { class: "st-brand-name" }, "DINOv Studio");
+  const name = h("h1", { class: "st-brand-name" }, "DINOv Studio");
   return h(
     "div",
     { class: "st-header" },

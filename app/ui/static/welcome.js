@@ -31,7 +31,7 @@ export function mount(context) {
   const card = h(
     "section",
     { class: "st-welcome", "aria-label": "Begin" },
-    h("h1", {}, "Mark one, find them all"),
+    h("h2", {}, "Mark one, find them all"),
     h(
       "ol",
       { class: "st-steps" },

@@ -1,0 +1,56 @@
+"""What axe finds wrong with the views of the page, for people who do not see or point well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.e2e.pictures import ONE_BLUE, THREE_RED, TWO_RED_ONE_BLUE, draw
+from tests.e2e.serving import StudioServer
+from tests.e2e.studio_page import StudioPage
+from tests.e2e.views import Tour, disc_scene
+
+pytestmark = pytest.mark.e2e
+
+DARK = 'document.querySelector("body").classList.toggle("dark")'
+OURS = {"exclude": [[".toast-wrap"]]}
+"""Gradio's own notices are not ours to mend."""
+CONTRAST = {"runOnly": ["color-contrast"]}
+
+
+def test_every_view_has_names_roles_and_contrast_in_light_and_dark(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    images = [
+        draw(tmp_path / "three.png", THREE_RED),
+        draw(tmp_path / "two.png", TWO_RED_ONE_BLUE),
+        draw(tmp_path / "blue.png", ONE_BLUE),
+    ]
+    scene = disc_scene(images, THREE_RED[0], THREE_RED[1])
+    tour = Tour(StudioPage(page, studio_server.url), studio_server, scene, tmp_path)
+    # What fades in would have less contrast while it does.
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+    axe = Axe()
+    problems: set[str] = set()
+    for view in tour.views():
+        problems |= {f"{view}: {one}" for one in _problems(axe.run(page, OURS).response)}
+        page.evaluate(DARK)
+        problems |= {
+            f"{view}, dark: {one}" for one in _problems(axe.run(page, OURS, CONTRAST).response)
+        }
+        page.evaluate(DARK)
+    assert not problems, "\n".join(sorted(problems))
+
+
+def _problems(response: dict[str, Any]) -> set[str]:
+    """Each rule that is broken, with where and why."""
+    return {
+        f"{violation['id']} ({violation['impact']}) at {' '.join(map(str, node['target']))}: "
+        + "; ".join(check["message"] for check in node["any"] + node["all"] + node["none"])
+        for violation in response["violations"]
+        for node in violation["nodes"]
+    }
