@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
+from pathlib import PurePath
 
 
 class Direction(StrEnum):
@@ -22,3 +25,12 @@ class Sequence:
     project_id: str
     name: str
     image_ids: tuple[int, ...]
+
+
+def common_name(file_names: Iterable[str]) -> str:
+    """Name a sequence after what the names of its frames begin with: "walk" for "walk_01.png"."""
+    stems = [PurePath(name).stem for name in file_names]
+    # What the first and the last in the alphabet share, all between them share, too.
+    pairs = zip(min(stems, default=""), max(stems, default=""), strict=False)
+    shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return shared.rstrip("0123456789").rstrip(" _-.(") or "".join(stems[:1])

@@ -10,6 +10,7 @@ from app.ui.snapshot import Snapshot
 class NextStep(StrEnum):
     """What to do next; ``static/hints.js`` has the words."""
 
+    NAME = "name"
     MARK = "mark"
     USE = "use"
     TARGET = "target"
@@ -34,7 +35,7 @@ def next_step(snapshot: Snapshot) -> NextStep | None:
         is_done = all(one.status.is_done for one in counts)
         return NextStep.EXPORT if is_done else NextStep.REVIEW
     if not snapshot.examples and not snapshot.concepts:
-        return NextStep.MARK
+        return NextStep.MARK if snapshot.categories else NextStep.NAME
     in_use = any(one.counts and one.stored.prompt.positive for one in snapshot.examples)
     if not in_use and not any(concept.is_used for concept, _ in snapshot.concepts):
         return NextStep.USE

@@ -84,7 +84,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "notices": ("project_restored",),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
-        *("image_reviewed", "strip_asked"),
+        *("image_reviewed", "strip_asked", "sequence_made"),
     ),
     "welcome": ("example_opened",),
     "runs": (

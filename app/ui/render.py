@@ -142,7 +142,13 @@ def filmstrip(snapshot: Snapshot, problems: Sequence[str], **changes: Any) -> st
     ``changes`` are what ``strip.Strip`` found to be new.
     """
     categories = [{"id": category.id, "name": category.name} for category in snapshot.categories]
-    return _text(snapshot, categories=categories, problems=list(problems), **changes)
+    return _text(
+        snapshot,
+        categories=categories,
+        sequences=[{"id": one.id, "name": one.name} for one in snapshot.sequences],
+        problems=list(problems),
+        **changes,
+    )
 
 
 def category_list(snapshot: Snapshot) -> str:

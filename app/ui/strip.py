@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.project import ProjectImage
@@ -39,7 +39,12 @@ class Strip:
             problems: files that were left out.
             refused: take back what the page has shown ahead of the server's answer.
         """
-        cards = {image.id: _card(snapshot, image) for image in snapshot.images}
+        places = {
+            image_id: (one.id, number)
+            for one in snapshot.sequences
+            for number, image_id in enumerate(one.image_ids)
+        }
+        cards = {image.id: _card(snapshot, image, places) for image in snapshot.images}
         with self._lock:
             known = self._cards if self._project_id == snapshot.project_id else {}
             base = self._number if known else 0
@@ -59,8 +64,10 @@ class Strip:
         )
 
 
-def _card(snapshot: Snapshot, image: ProjectImage) -> Card:
+def _card(snapshot: Snapshot, image: ProjectImage, places: Mapping[int, tuple[int, int]]) -> Card:
+    """Describe an image; ``places`` are the sequences of frames, and where in these they stand."""
     counts = snapshot.counts[image.id]
+    sequence_id, frame = places.get(image.id, (None, 0))
     return {
         "id": image.id,
         "name": image.file_name,
@@ -76,4 +83,6 @@ def _card(snapshot: Snapshot, image: ProjectImage) -> Card:
         "status": counts.status.value,
         "uncertainty": counts.uncertainty,
         "categories": sorted(counts.category_ids),
+        "sequence_id": sequence_id,
+        "frame": frame,
     }

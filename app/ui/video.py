@@ -5,11 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from app.project import InvalidInput
-from app.sequences import Direction
+from app.sequences import Direction, common_name
 from app.ui.annotate import FIRST_CATEGORY, UploadedFile
 from app.ui.page import Page, Place, Session, Updates
 from app.ui.runs import JobCancelled
 from app.ui.uploads import uploaded_file
+from dinov.images import natural_order
 
 
 class VideoAdded(Place):
@@ -24,6 +25,12 @@ class SequenceChosen(Place):
     """Something is asked of one sequence."""
 
     sequence_id: int
+
+
+class SequenceMade(Place):
+    """Images are to be a sequence: the chosen ones, or all that are in none."""
+
+    chosen_ids: list[int] | None = None
 
 
 class TrackPressed(SequenceChosen):
@@ -53,14 +60,18 @@ def _bind_sequences(page: Page) -> None:
             return page.open(session, project_id)
         return page.refresh(event, session, canvas=True)
 
-    def make(event: Place, session: Session) -> Updates:
+    def make(event: SequenceMade, session: Session) -> Updates:
         if event.project_id is None:
             raise InvalidInput("Add images first.")
+        names = {image.id: image.file_name for image in studio.images(event.project_id)}
         taken = {i for one in studio.videos.sequences(event.project_id) for i in one.image_ids}
-        loose = [image for image in studio.images(event.project_id) if image.id not in taken]
-        name = loose[0].file_name if loose else ""
-        studio.videos.make_sequence(event.project_id, name, [image.id for image in loose])
-        return page.refresh(event, session)
+        chosen = names.keys() - taken if event.chosen_ids is None else set(event.chosen_ids)
+        frames = sorted(chosen & names.keys(), key=lambda id_: natural_order(names[id_]))
+        name = common_name(names[id_] for id_ in frames)
+        studio.videos.make_sequence(event.project_id, name, frames)
+        if event.image_id in frames:
+            return page.refresh(event, session)
+        return page.open(session, event.project_id, frames[0])
 
     def remove(event: SequenceChosen, session: Session) -> Updates:
         studio.videos.remove_sequence(event.sequence_id)
@@ -70,7 +81,8 @@ def _bind_sequences(page: Page) -> None:
         return page.open(session, event.project_id, event.image_id)
 
     page.on(page.video.video_added, add, VideoAdded, uploads=True)
-    page.on(page.video.sequence_made, make, Place)
+    page.on(page.video.sequence_made, make, SequenceMade)
+    page.on(page.filmstrip.sequence_made, make, SequenceMade)
     page.on(page.video.sequence_removed, remove, SequenceChosen)
     page.on(page.video.frame_opened, show, Place)
 

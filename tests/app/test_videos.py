@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.project import InvalidInput, JobState
-from app.sequences import Direction
+from app.sequences import Direction, common_name
 from app.track_job import reach
 from dinov.errors import InvalidVideo
 from tests.app.conftest import RED, as_bytes, decide, draw
@@ -215,3 +215,18 @@ def test_what_is_no_video_is_refused(studio, video, tmp_path):
     with pytest.raises(InvalidInput, match="from 1 to"):
         studio.videos.add_video(project_id, "walk.avi", video, most=0)
     assert studio.videos.sequences(project_id) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "common"),
+    [
+        (["walk_01.png", "walk_02.jpg"], "walk"),
+        (["IMG (1).png", "IMG (2).png"], "IMG"),
+        (["001.png", "002.png"], "001"),
+        (["cat.png", "dog.png"], "cat"),
+        (["cat"], "cat"),
+        ([], ""),
+    ],
+)
+def test_a_sequence_is_called_after_what_its_names_have_in_common(names, common):
+    assert common_name(names) == common

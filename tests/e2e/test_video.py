@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.pictures import GREY, Disc
+from tests.e2e.pictures import GREY, Disc, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import StudioPage
 
@@ -33,7 +33,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_an_object_is_tracked_along_a_video_from_any_frame(
-    page: Page, studio_server: StudioServer, clip: Path
+    page: Page, studio_server: StudioServer, clip: Path, tmp_path: Path
 ) -> None:
     studio = StudioPage(page, studio_server.url)
     video = page.locator("#st-video")
@@ -57,5 +57,26 @@ def test_an_object_is_tracked_along_a_video_from_any_frame(
     video.get_by_label("Frame before").click()
     studio.expect_open("ball 00002.jpg")
     expect(studio.instances).to_have_count(1)
-    (sequence,) = studio_server.studio.videos.sequences(studio_server.studio.projects()[0].id)
+    videos, project = studio_server.studio.videos, studio_server.studio.projects()[0]
+    (sequence,) = videos.sequences(project.id)
     assert len(sequence.image_ids) == 4
+
+    # Folded away, the frames are still reached by keys.
+    head = page.locator("#st-filmstrip").get_by_role("button", name="ball", exact=False).first
+    head.click()
+    expect(studio.cards).to_have_count(0)
+    page.keyboard.press("PageDown")
+    expect(video).to_contain_text("frame 3 of 4")
+    expect(head).to_contain_text("3 / 4")
+
+    # Images become a sequence, too, in the order of their names.
+    names = ["walk 10.png", "walk 9.png", "alone.png"]
+    studio.add_images(*(draw(tmp_path / name, [Disc(60, 60, 20 + len(name))]) for name in names))
+    expect(studio.cards).to_have_count(3)
+    page.get_by_role("button", name="Select images").click()
+    for name in names[:2]:
+        studio.card(name).locator(".st-card-open").click()
+    page.get_by_role("button", name="Make a sequence").click()
+    studio.expect_open("walk 9.png")
+    expect(video).to_contain_text("frame 1 of 2")
+    assert [one.name for one in videos.sequences(project.id)] == ["ball", "walk"]

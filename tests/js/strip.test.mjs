@@ -11,6 +11,8 @@ const card = (id, status, more = {}) => ({
   categories: [],
   is_reference: false,
   is_target: true,
+  sequence_id: null,
+  frame: 0,
   ...more,
 });
 const ids = (cards) => cards.map(({ id }) => id);
@@ -66,13 +68,18 @@ test("progress counts reviewed and empty images as done", () => {
   assert.deepEqual(counts, { unmarked: 1, proposed: 1, reviewed: 1, empty: 1 });
 });
 
-test("of a long list only rows in sight are made, wherever it is scrolled to", () => {
-  const rows = 1000;
-  for (let scroll = 0; scroll <= 150 * rows; scroll += 977) {
-    const { first, last } = strip.rowsInSight({ scroll, extent: 600, row: 150, rows });
-    assert.ok(first >= 0 && last <= rows && last - first <= 10);
-    if (scroll < 150 * rows) assert.ok(first * 150 <= scroll);
-    assert.ok(last * 150 >= Math.min(scroll + 600, 150 * rows));
-  }
-  assert.deepEqual(strip.rowsInSight({ scroll: 500, extent: 600, row: 150, rows: 0 }), { first: 0, last: 0 });
+test("frames of a sequence stand together where the first of them would, in their own order", () => {
+  const frame = (id, sequence_id, at, name) => card(id, "unmarked", { sequence_id, frame: at, name });
+  const cards = [
+    card(1, "unmarked", { name: "b" }),
+    frame(2, 7, 1, "f2"),
+    card(3, "unmarked", { name: "a" }),
+    frame(4, 7, 0, "f1"),
+    frame(5, 8, 0, "c"),
+  ];
+  assert.deepEqual(ids(strip.sorted(cards, "added")), [1, 4, 2, 3, 5]);
+  assert.deepEqual(ids(strip.sorted(cards, "name")), [3, 1, 5, 4, 2]);
+  // How sure the model is tells about single images.
+  assert.deepEqual(ids(strip.sorted(cards, "unsure")), [1, 2, 3, 4, 5]);
+  assert.equal(strip.neighbour(strip.sorted(cards, "added"), 4, 1, () => true).id, 2);
 });

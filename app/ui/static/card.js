@@ -3,7 +3,8 @@ import { confirmDialog, h, icon, iconButton, plural } from "./dom.js";
 import { STATUSES } from "./strip.js";
 
 /**
- * @param {object} image a card of the server, with `current`, `place` and `total`
+ * @param {object} image a card of the server, with `current`, `place` and `total`; `chosen` says
+ *   whether it is among those selected, null while none are
  * @param {{open: Function, send: Function}} does `send(event, data)` tells the server
  */
 export function card(image, { open, send }) {
@@ -11,7 +12,7 @@ export function card(image, { open, send }) {
   return h(
     "li",
     {
-      class: `st-card ${image.current ? "is-current" : ""}`,
+      class: `st-card ${image.current ? "is-current" : ""} ${image.chosen ? "is-chosen" : ""}`,
       "aria-posinset": String(image.place),
       "aria-setsize": String(image.total),
     },
@@ -22,9 +23,10 @@ export function card(image, { open, send }) {
         class: "st-card-open",
         "data-focus": "open",
         "aria-current": image.current ? "true" : null,
+        "aria-pressed": image.chosen === null ? null : String(image.chosen),
         title: `${image.name} · ${image.width} × ${image.height} · ${status.word}: ${status.means}`,
         "aria-label": `${image.name}. ${status.word}, ${describe(image)}`,
-        onclick: () => open(image),
+        onclick: (event) => open(image, event),
       },
       h("img", {
         src: image.thumbnail,
@@ -47,6 +49,7 @@ export function card(image, { open, send }) {
         status.word,
       ),
       outcomeBadge(image),
+      image.chosen !== null && h("span", { class: "st-card-choice" }, image.chosen && icon("check")),
     ),
     foot(image, send),
   );

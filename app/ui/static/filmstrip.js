@@ -2,14 +2,22 @@
 import { card } from "./card.js";
 import { cardList } from "./card_list.js";
 import { follow, h, hear, icon, tell } from "./dom.js";
-import { isReviewed, merged, neighbour, passes, progress, sorted } from "./strip.js";
+import { keep, recall } from "./remembered.js";
+import { sequenceHead } from "./sequence_head.js";
+import { isReviewed, merged, neighbour, ORDERS, passes, progress, sorted } from "./strip.js";
+import { withHeads } from "./strip_rows.js";
+import { stripSelection } from "./strip_selection.js";
 import { stripTools } from "./strip_tools.js";
 import { timeSpent } from "./time_spent.js";
 import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { project_id: null, image_id: null, number: 0, cards: [], categories: [], opening: null };
+  const state = {
+    ...{ project_id: null, image_id: null, number: 0, cards: [], categories: [], sequences: [] },
+    opening: null,
+    folded: recall("folded-sequences", []),
+  };
   const send = (event, data = {}) =>
     trigger(event, { project_id: state.project_id, image_id: state.image_id, ...data });
   const count = h("span", { class: "st-subtle" });
@@ -19,8 +27,14 @@ export function mount(context) {
     send("problems_read");
   });
   const uploads = uploader(context, problems, state, send);
-  const list = cardList((image) => card(image, { open, send }));
-  const tools = stripTools(() => render());
+  const list = cardList((item) =>
+    item.isHead ? sequenceHead(item, fold) : card(item, { open: choose, send }),
+  );
+  const selection = stripSelection(() => render(), (chosen_ids) => {
+    send("sequence_made", { chosen_ids });
+    tell("unfold", "video");
+  });
+  const tools = stripTools(() => render(), selection.toggle);
   const worksOn = timeSpent(element);
   element.replaceChildren(
     h(
@@ -35,6 +49,7 @@ export function mount(context) {
         uploads.button,
       ),
       tools.element,
+      selection.bar,
       uploads.input,
       uploads.progress,
       problems.element,
@@ -44,6 +59,17 @@ export function mount(context) {
 
   const inOrder = () => sorted(state.cards, tools.chosen.order);
   const isShown = (one) => passes(one, tools.chosen);
+  const shown = () => inOrder().filter(isShown);
+  function choose(image, event) {
+    const ids = shown().map(({ id }) => id);
+    if (!selection.take(image.id, event, ids)) open(image);
+  }
+  function fold(id) {
+    const { folded } = state;
+    state.folded = folded.includes(id) ? folded.filter((one) => one !== id) : [...folded, id];
+    keep("folded-sequences", state.folded);
+    render();
+  }
   function open(image) {
     if (!image || image.id === state.image_id) return;
     state.image_id = state.opening = image.id;
@@ -65,23 +91,23 @@ export function mount(context) {
     worksOn(state.image_id);
     count.textContent = state.cards.length ? state.cards.length.toLocaleString() : "";
     tools.render(state.cards, state.categories);
-    const shown = inOrder().filter(isShown);
-    list.show(
-      shown.map((image, index) => ({
-        ...image,
-        current: image.id === state.image_id,
-        place: index + 1,
-        total: shown.length,
-      })),
-    );
+    selection.render(state.cards);
+    list.show(items());
     tellReview(state);
   };
   const show = () => {
     render();
     reveal();
   };
+  const items = () => {
+    const sequences = ORDERS[tools.chosen.order].isOfImages ? [] : state.sequences;
+    const strip = { sequences, folded: state.folded, currentId: state.image_id };
+    return withHeads(shown(), strip).map((item) =>
+      item.isHead ? item : { ...item, chosen: selection.isOn ? selection.has(item.id) : null },
+    );
+  };
   const reveal = () => {
-    const at = inOrder().filter(isShown).findIndex(({ id }) => id === state.image_id);
+    const at = items().findIndex(({ current, isFolded, at: frame }) => current || (isFolded && frame));
     if (at >= 0) list.reveal(at);
   };
 

@@ -5,6 +5,10 @@ import { keep, recall } from "./remembered.js";
 
 /** By step, which the server names: what to do, with the keys in use; and a button that does it. */
 const STEPS = {
+  name: {
+    title: "Name what you look for",
+    text: () => ["Add a category under Categories, at the right; then mark one of its objects."],
+  },
   mark: {
     title: "Show what you look for",
     text: () => [

@@ -1,5 +1,5 @@
 /** A part of a side column, folded away by its title. Which ones are folded is remembered. */
-import { h, icon } from "./dom.js";
+import { h, hear, icon } from "./dom.js";
 import { keep, recall } from "./remembered.js";
 
 /**
@@ -28,10 +28,12 @@ export function section(name, title, options = {}, ...children) {
     keep("sections", { ...recall("sections", {}), [name]: !body.hidden });
   });
   fold(recall("sections", {})[name] ?? open);
-  return h(
+  const element = h(
     "section",
     { class: `st-panel st-section ${kind}`, "aria-label": title },
     h("header", { class: "st-panel-head" }, h("h2", {}, toggle), extras),
     body,
   );
+  hear(element, "unfold", (wanted) => wanted === name && fold(true));
+  return element;
 }

@@ -14,7 +14,11 @@ export const ORDERS = {
     word: "By name",
     compare: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
   },
-  unsure: { word: "Least sure first", compare: (a, b) => b.uncertainty - a.uncertainty },
+  unsure: {
+    word: "Least sure first",
+    compare: (a, b) => b.uncertainty - a.uncertainty,
+    isOfImages: true,
+  },
 };
 
 export const EVERYTHING = { status: "", role: "", category: "" };
@@ -32,9 +36,28 @@ export function merged(known, { base, number, cards, order }) {
   return { number, cards: ids.map((id) => byId.get(id)) };
 }
 
-/** All cards in the chosen order; equal ones stay in the order they were added in. */
+/**
+ * All cards in the chosen order; equal ones stay in the order they were added in. The frames of a
+ * sequence stand together, in their own order, where the first of them would: unless the order is
+ * one of single images.
+ */
 export function sorted(cards, order) {
-  return [...cards].sort(ORDERS[order].compare);
+  const inOrder = [...cards].sort(ORDERS[order].compare);
+  return ORDERS[order].isOfImages ? inOrder : together(inOrder);
+}
+
+function together(cards) {
+  const frames = new Map();
+  for (const card of cards) {
+    if (!frames.has(card.sequence_id)) frames.set(card.sequence_id, []);
+    frames.get(card.sequence_id).push(card);
+  }
+  return cards.flatMap((card) => {
+    if (card.sequence_id === null) return [card];
+    const own = frames.get(card.sequence_id) ?? [];
+    frames.delete(card.sequence_id);
+    return own.sort((a, b) => a.frame - b.frame);
+  });
 }
 
 /** @returns {boolean} whether a card passes the filters; an empty one lets all through. */
@@ -69,15 +92,4 @@ export function progress(cards) {
   const counts = Object.fromEntries(Object.keys(STATUSES).map((status) => [status, 0]));
   for (const { status } of cards) counts[status] += 1;
   return { counts, total: cards.length, reviewed: counts.reviewed + counts.empty };
-}
-
-/**
- * Which rows of a long list are in sight, with some to spare on both sides.
- * @param {{scroll: number, extent: number, row: number, rows: number}} place in pixels and rows
- * @returns {{first: number, last: number}} the last not included
- */
-export function rowsInSight({ scroll, extent, row, rows }, spare = 2) {
-  const first = Math.max(0, Math.floor(scroll / row) - spare);
-  const last = Math.min(rows, Math.ceil((scroll + extent) / row) + spare);
-  return { first: Math.min(first, rows), last: Math.max(last, 0) };
 }

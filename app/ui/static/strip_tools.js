@@ -3,8 +3,11 @@ import { h, icon } from "./dom.js";
 import { keep, recall } from "./remembered.js";
 import { EVERYTHING, ORDERS, passes, progress, STATUSES } from "./strip.js";
 
-/** @param {() => void} changed is called when something else is to be shown */
-export function stripTools(changed) {
+/**
+ * @param {() => void} changed is called when something else is to be shown
+ * @param {HTMLElement} extra stands beside the filters
+ */
+export function stripTools(changed, extra) {
   const chosen = { ...EVERYTHING, order: known(recall("strip-order", "added")) };
   const choose = (name, value) => {
     chosen[name] = value;
@@ -55,7 +58,7 @@ export function stripTools(changed) {
     "div",
     { class: "st-strip-tools" },
     h("div", { class: "st-strip-progress" }, line, bar),
-    h("div", { class: "st-strip-filter" }, selects.status, toggle),
+    h("div", { class: "st-strip-filter" }, selects.status, toggle, extra),
     more,
     narrowed,
   );

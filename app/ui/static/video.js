@@ -186,7 +186,7 @@ function buildAdding(context, place) {
     {
       type: "button",
       class: "st-button",
-      title: "The images, in the order of the filmstrip, are frames that belong together",
+      title: "All images, in the order of their names, are frames that belong together",
       onclick: () => trigger("sequence_made", place()),
     },
     "Images as a sequence",

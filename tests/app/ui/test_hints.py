@@ -40,6 +40,8 @@ def test_examples_that_are_not_in_use_are_told_from_none(marked):
     rev, _ = studio.prompts(marked.reference.id)
     studio.save_prompts(marked.reference.id, rev, [])
     assert step_of(marked) is NextStep.MARK
+    studio.remove_category(marked.red.id)
+    assert step_of(marked) is NextStep.NAME
 
 
 def test_without_images_and_during_a_search_nothing_is_asked_for(marked):

@@ -38,6 +38,22 @@ def test_only_changed_images_are_told(studio: Studio, tmp_path: Path) -> None:
     assert (again["base"], again["order"], len(again["cards"])) == (0, [second, third], 2)
 
 
+def test_frames_are_told_with_their_place_in_a_sequence(studio: Studio, tmp_path: Path) -> None:
+    project = studio.create_project("A")
+    for number in range(3):
+        PillowImage.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    first, second, third = (image.id for image in studio.add_images(project.id, paths).added)
+    strip = Strip()
+    strip.tell(Snapshot.take(studio, project.id, None), ())
+    sequence = studio.videos.make_sequence(project.id, "walk", [third, first])
+    told = json.loads(strip.tell(Snapshot.take(studio, project.id, None), ()))
+    assert told["sequences"] == [{"id": sequence.id, "name": "walk"}]
+    places = {card["id"]: (card["sequence_id"], card["frame"]) for card in told["cards"]}
+    assert places == {first: (sequence.id, 1), third: (sequence.id, 0)}
+    assert second not in places
+
+
 def test_another_project_is_told_whole(studio: Studio, tmp_path: Path) -> None:
     first, second = studio.create_project("A"), studio.create_project("B")
     PillowImage.new("RGB", (40, 30)).save(tmp_path / "0.png")
