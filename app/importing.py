@@ -85,7 +85,8 @@ def import_files(
     with _gathered(sources) as (path, beside):
         format_ = _format(format_name, path)
         files = [one for one in beside if not _is_label(one, format_)]
-        pictures = Pictures(_as_pictures(known) + files + files_below(image_folders))
+        start = path if path.is_dir() else path.parent
+        pictures = Pictures(_as_pictures(known) + files + files_below(image_folders), start)
         reading = format_.read(path, pictures)
         images = _add_images(workspace, project_id, reading.dataset, pictures, problems, progress)
     if not known:

@@ -2,9 +2,11 @@
 
     python -m tests.batch_at_scale --images 20000 --folder /tmp/many --unbroken
     python -m tests.batch_at_scale --images 2000 --folder /tmp/many --cluster-workers 1 2
+    python -m tests.batch_at_scale --photos PHOTOS --folder /tmp/lite --cluster-workers 1 2
 
 Uses a small model of random weights, because what is measured is the batch and not the model.
-With ``--cluster-workers`` the same batch is done in one process and on Ray with so many workers.
+With ``--cluster-workers`` the same batch is done in one process and on Ray with so many workers;
+with ``--photos``, of a folder, by `lite` and the marks of the example.
 Prints JSON. Linux only: memory is read from /proc.
 """
 
@@ -31,6 +33,7 @@ from dinov.config import VARIANTS
 from dinov.model.build import build_model
 
 ROOT = Path(__file__).resolve().parents[1]
+LITE = ROOT / "checkpoints/lite.safetensors"
 SIDE = 48
 
 
@@ -80,13 +83,16 @@ def build(folder: Path, images: int) -> None:
     save_model(build_model(VARIANTS["tiny"]), folder / "tiny.safetensors", {})
 
 
-def command(folder: Path, output: str, checkpoint: str = "") -> list[str]:
-    """The program over all photos; one instance on each."""
-    model = ["--checkpoint", checkpoint or "tiny.safetensors", "--device", "cpu"]
-    model += [] if checkpoint else ["--input-size", "32"]
-    words = ["segment", "--references", "ref.json", "--targets", "photos", "--output", output]
-    words += [*model, "--score-threshold", "0", "--max-instances", "1"]
-    return [sys.executable, "-m", "dinov", *words]
+def command(output: str, photos: Path | None = None) -> list[str]:
+    """The program over all photos that were built, one instance on each; or over real ones."""
+    if photos is None:
+        words = ["--references", "ref.json", "--targets", "photos", "--score-threshold", "0"]
+        words += ["--checkpoint", "tiny.safetensors", "--input-size", "32", "--max-instances", "1"]
+    else:
+        words = ["--references", str(ROOT / "assets/example/references.json")]
+        words += ["--targets", str(photos.resolve()), "--checkpoint", str(LITE)]
+    words += ["--output", output, "--device", "cpu"]
+    return [sys.executable, "-m", "dinov", "segment", *words]
 
 
 def watch(
@@ -94,12 +100,12 @@ def watch(
     output: str,
     kill_after: int | None = None,
     *,
-    checkpoint: str = "",
+    photos: Path | None = None,
     more: Sequence[str] = (),
 ) -> Watched:
     """Run the program, and kill it once so many targets are done."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [*command(folder, output, checkpoint), *more]
+    words = [*command(output, photos), *more]
     started = time.monotonic()
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -190,9 +196,8 @@ def measure(folder: Path, images: int, *, unbroken: bool) -> dict[str, Any]:
     return result
 
 
-def compare(folder: Path, images: int, workers: Sequence[int], checkpoint: str) -> dict[str, Any]:
+def compare(folder: Path, workers: Sequence[int], photos: Path | None) -> dict[str, Any]:
     """Do the batch in one process, then on Ray with each number of workers."""
-    build(folder, images)
     runs: dict[str, Sequence[str]] = {"one process": ()}
     for number in workers:
         runs[f"ray, {number}"] = ("--cluster", "ray", "--cluster-workers", str(number))
@@ -200,13 +205,14 @@ def compare(folder: Path, images: int, workers: Sequence[int], checkpoint: str) 
     for name, more in runs.items():
         file = folder / f"{name}.json"
         file.unlink(missing_ok=True)
-        run = watch(folder, file.name, checkpoint=checkpoint, more=more)
+        run = watch(folder, file.name, photos=photos, more=more)
         found[name] = {
             "status": run.status,
             "start_seconds": round(run.start_seconds, 1),
             "milliseconds_per_image": round(run.milliseconds()[0], 1),
             "processor_milliseconds_per_image": round(run.milliseconds()[1], 1),
             "seconds": round(run.seconds, 1),
+            "processor_seconds": round(run.clock[-1][2], 1),
             "same_file": file.read_bytes() == (folder / "one process.json").read_bytes(),
         }
     return found
@@ -219,14 +225,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--unbroken", action="store_true")
     parser.add_argument("--cluster-workers", type=int, nargs="+", default=[])
-    parser.add_argument(
-        "--checkpoint", default="", help="of the comparison; random weights if none"
-    )
+    parser.add_argument("--photos", type=Path, help="of the comparison, instead of small images")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     folder, images = arguments.folder, arguments.images
     if arguments.cluster_workers:
-        result = compare(folder, images, arguments.cluster_workers, arguments.checkpoint)
+        if arguments.photos is None:
+            build(folder, images)
+        result = compare(folder, arguments.cluster_workers, arguments.photos)
     else:
         result = measure(folder, images, unbroken=arguments.unbroken)
     sys.stdout.write(json.dumps(result) + "\n")

@@ -31,10 +31,12 @@ class Pictures:
     """Finds images by the path or the name that a file gives, if need be without their suffix.
 
     A better match goes before a worse one, and among equals the project before a file. Two files
-    that match equally well are none: nobody knows which is meant.
+    that match equally well are none: nobody knows which is meant. Files in ``folder``, where the
+    paths of a data set begin, are found by their whole path without being listed.
     """
 
-    def __init__(self, pictures: Iterable[Picture] = ()) -> None:
+    def __init__(self, pictures: Iterable[Picture] = (), folder: Path | None = None) -> None:
+        self._folder = folder
         self._by_key: tuple[dict[str, list[Picture]], ...] = ({}, {}, {}, {})
         for picture in pictures:
             for index, key in zip(self._by_key, _keys(picture.name), strict=True):
@@ -47,7 +49,17 @@ class Pictures:
             chosen = [picture for picture in found if picture.image_id is not None] or found
             if chosen:
                 return chosen[0] if len(chosen) == 1 else None
+            if index is self._by_key[0] and (there := self._at(file_name)) is not None:
+                return there
         return None
+
+    def _at(self, file_name: str) -> Picture | None:
+        """The file at this path from the folder, unless that leads out of it."""
+        if self._folder is None:
+            return None
+        path = (self._folder / file_name.replace("\\", "/")).resolve()
+        is_inside = path.is_relative_to(self._folder.resolve())
+        return Picture(file_name, path) if is_inside and path.is_file() else None
 
     def size_hw(self, file_name: str) -> SizeHW | None:
         """Return the size of the upright image of this name, or None if it cannot be told."""

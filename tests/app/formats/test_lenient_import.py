@@ -294,6 +294,21 @@ def test_two_files_of_one_name_are_not_confused(studio: Studio, tmp_path: Path) 
     assert studio.find_image(project_id, (tmp_path / "val/a.png").read_bytes()) == image
 
 
+def test_images_are_found_where_their_paths_lead_from_the_file(
+    studio: Studio, tmp_path: Path
+) -> None:
+    for place in ("deep/down", "other"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "deep/down/a.png").write_bytes(as_bytes(draw(SIZE)))
+    (tmp_path / "other/a.png").write_bytes(as_bytes(draw(SIZE, background=(9, 9, 9))))
+    image = {"id": 1, "file_name": "deep\\down/a.png"}
+    content = document(annotation(segmentation=POLYGON), images=[image])
+    (tmp_path / "file.json").write_text(json.dumps(content))
+    project_id = studio.create_project("Deep").id
+    assert import_files(studio, project_id, [tmp_path / "file.json"]).is_lossless
+    assert studio.find_image(project_id, (tmp_path / "deep/down/a.png").read_bytes()) is not None
+
+
 def test_an_archive_cannot_write_beside_its_folder(studio: Studio, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr("../../evil.json", json.dumps(document()))
