@@ -106,21 +106,26 @@ class ServerSettings:
 
     def model_settings(self) -> SettingsView:
         """Return the settings in use, and what can be chosen. Imports torch."""
-        user, change = acting_user(), self._change
+        user, change, model = acting_user(), self._change, self._model.settings
+        may_change = is_admin(user, self._admins)
+        if not may_change:
+            # Where files lie on the server is not for everybody.
+            model = replace(model, checkpoint=model.name)
+            change = change and replace(change, wanted=model, problem="")
         if change and change.step == "wait":
             change = replace(change, jobs=self._model.keepers)
         status = self._model.status()
         return SettingsView(
-            model=self._model.settings,
+            model=model,
             given=tuple(self._given),
             checkpoints=tuple(_checkpoint(name) for name in CHECKPOINTS),
             devices=tuple(devices()),
             precisions=PRECISIONS,
             input_sizes=INPUT_SIZES,
-            own_input_size=status.input_size if self._model.settings.input_size is None else None,
+            own_input_size=status.input_size if model.input_size is None else None,
             score_threshold=self._model.score_threshold if status.loaded else None,
             change=change,
-            may_change=is_admin(user, self._admins),
+            may_change=may_change,
             admins=None if user is None else self._admins,
         )
 
@@ -136,7 +141,7 @@ class ServerSettings:
             CheckpointMissing: if there is no such file.
         """
         current = self._model.settings
-        wanted = ModelSettings(**ModelSettings.of(asdict(current), values).resolved())
+        wanted = ModelSettings.of(asdict(current), values)
         for name in self._given:
             if getattr(wanted, name) != getattr(current, name):
                 option = "--" + name.replace("_", "-")
@@ -156,8 +161,14 @@ class ServerSettings:
             self._thread.start()
 
     def stop_model_change(self) -> None:
-        """Keep the model in use. What was downloaded stays, and the next try goes on from there."""
+        """Keep the model in use; a change that failed is forgotten.
+
+        What was downloaded stays, and the next try goes on from there.
+        """
         self._is_wanted = False
+        with self._lock:
+            if self._change and self._change.step is None:
+                self._change = None
         self._model.look_again()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,22 +55,22 @@ class ModelSettings:
 
     @classmethod
     def of(cls, *layers: Mapping[str, Any]) -> Self:
-        """Put settings together: later layers go before earlier ones, the rest is as by default."""
+        """Put settings together: later layers go before earlier ones, the rest is as by default.
+
+        The path of a file is made one that leads there from everywhere.
+        """
         names = {one.name for one in fields(cls)}
         given = {name: value for layer in layers for name, value in layer.items() if name in names}
-        return cls(**given)
+        settings = cls(**given)
+        if settings.checkpoint in CHECKPOINTS:
+            return settings
+        path = Path(settings.checkpoint.strip()).expanduser().resolve()
+        return replace(settings, checkpoint=str(path))
 
     @property
     def name(self) -> str:
         """The checkpoint for people: its name, or that of its file."""
         return Path(self.checkpoint).name
-
-    def resolved(self) -> dict[str, Any]:
-        """Return all values by name, with the path of a file as it is found from anywhere."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        if self.checkpoint not in CHECKPOINTS:
-            values["checkpoint"] = str(Path(self.checkpoint.strip()).expanduser().resolve())
-        return values
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,21 @@ def test_the_command_line_goes_before_what_was_chosen(studio, models, tmp_path):
     last.close()
 
 
+def test_a_file_that_the_command_line_names_from_here_is_known_everywhere(
+    models, tmp_path, monkeypatch
+):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    given = Settings(data_dir=tmp_path / "data", model={"checkpoint": own.name}, admins=("anna",))
+    studio = Studio.open(given, load_predictor=models)
+    assert changed(studio, input_size=128).model == ModelSettings(str(own), input_size=128)
+    # Where it lies is not for all users.
+    with acting_as("ben"):
+        assert studio.server.model_settings().model.checkpoint == own.name
+    studio.close()
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -129,6 +144,8 @@ def test_a_model_that_does_not_work_is_refused_and_the_other_stays(studio, tmp_p
         assert says in view.change.problem
         assert view.model == ModelSettings(input_size=128)
         assert studio.model_status().input_size == 128
+        studio.server.stop_model_change()
+        assert studio.server.model_settings().change is None
     assert changed(studio, input_size=None).change is None
 
 

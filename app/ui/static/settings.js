@@ -261,8 +261,8 @@ function footer(state, send, render) {
       type: "button",
       class: "st-button",
       onclick: () => {
-        state.draft = {};
-        state.problem = "";
+        Object.assign(state, { draft: {}, problem: "" });
+        if (state.change) send("change_stopped");
         render();
       },
     },
@@ -280,7 +280,7 @@ function footer(state, send, render) {
     apply.textContent = mustFetch ? `Download ${wanted.name} and use it` : "Apply";
     apply.disabled = busy || !isChanged(state);
     apply.hidden = discard.hidden = !state.may_change;
-    discard.disabled = apply.disabled;
+    discard.disabled = busy || !(isChanged(state) || state.change);
     stop.hidden = !busy || !state.may_change;
     stop.replaceChildren(icon("stop"), state.change?.step === "wait" ? "Keep the present model" : "Stop");
     bar.hidden = state.change?.step !== "download";
@@ -301,8 +301,8 @@ function describeChange({ step, wanted, done, total, jobs }) {
   if (step === "download") return `Downloading ${name}: ${bytes(done)}${total ? ` of ${bytes(total)}` : ""}`;
   if (step === "load") return `Loading ${name} and trying it out …`;
   return jobs
-    ? `${name} is ready. It waits for ${plural(jobs, "run")} under way, which the clock in the top bar lists.`
-    : `${name} is ready.`;
+    ? `${name} was tried out. It takes over when ${plural(jobs, "run")} under way ${jobs === 1 ? "has" : "have"} ended; the clock in the top bar lists what runs.`
+    : `${name} was tried out and takes over.`;
 }
 
 /** The thresholds of the open project; each is saved when it is chosen. */
