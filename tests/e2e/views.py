@@ -85,6 +85,14 @@ def _marks(tour: Tour, after: After) -> None:
     tour.page.mouse.click(*tour.studio.at((x0 + x1) / 2, y1))
 
 
+def _hint(tour: Tour, after: After) -> None:
+    tour.studio.choose_tool("?")
+    tour.page.get_by_role("button", name="Show the hints again").click()
+    hint = tour.page.get_by_role("region", name="What to do next")
+    expect(hint).to_be_visible()
+    after(hint.get_by_role("button", name="No more hints").click)
+
+
 def _busy(tour: Tour, after: After) -> None:
     tour.page.keyboard.press("Delete")
     tour.studio.choose_tool("n")
@@ -167,6 +175,18 @@ def _video(tour: Tour, after: After) -> None:
     after(toggle.click)
 
 
+def _sequence(tour: Tour, after: After) -> None:
+    select = tour.page.get_by_role("button", name="Select images")
+    select.click()
+    for card in tour.studio.cards.locator(".st-card-open").all()[:2]:
+        card.click()
+    tour.page.get_by_role("button", name="Make a sequence").click()
+    expect(tour.page.locator(".st-sequence")).to_be_visible()
+    select.click()
+    tour.studio.cards.locator(".st-card-open").first.click()
+    after(tour.page.get_by_role("button", name="Cancel").click)
+
+
 def _reference_beside(tour: Tour, after: After) -> None:
     tour.studio.choose_tool("\\")
     expect(tour.page.get_by_role("region", name="Reference beside the image")).to_be_visible()
@@ -218,7 +238,18 @@ def _projects(tour: Tour, after: After) -> None:
 
 
 VIEWS = (
-    *(_empty, _images, _marks, _busy, _results, _selected, _outline, _many_at_once, _reviewed),
-    *(_conflict, _disconnected, _references, _video, _reference_beside, _statistics),
+    *(
+        _empty,
+        _images,
+        _marks,
+        _hint,
+        _busy,
+        _results,
+        _selected,
+        _outline,
+        _many_at_once,
+        _reviewed,
+    ),
+    *(_conflict, _disconnected, _references, _video, _sequence, _reference_beside, _statistics),
     *(_shortcuts, _export, _import, _background_work, _menu_of_projects, _projects),
 )

@@ -45,9 +45,9 @@ const STEPS = {
   review: {
     title: "Look through what was found",
     text: () => [
-      "Click an object, then accept ", keyCap("accept"), ", reject ", keyCap("reject"),
-      " or correct it. “Reviewed, next” ", keyCap("review"), " accepts all that is shown. A good one becomes "
-        + "a further example ", keyCap("reference"), ".",
+      "Point at an object to accept ", keyCap("accept"), " or reject ", keyCap("reject"),
+      " it, click it to correct it. “Reviewed, next” ", keyCap("review"),
+      " accepts all that is shown. A good one becomes a further example ", keyCap("reference"), ".",
     ],
   },
   export: {
