@@ -33,4 +33,6 @@ def common_name(file_names: Iterable[str]) -> str:
     # What the first and the last in the alphabet share, all between them share, too.
     pairs = zip(min(stems, default=""), max(stems, default=""), strict=False)
     shared = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return shared.rstrip("0123456789").rstrip(" _-.(") or "".join(stems[:1])
+    breaks_a_word = any(stem[len(shared) :][:1].isalpha() for stem in stems)
+    common = "" if breaks_a_word else shared.rstrip("0123456789").rstrip(" _-.(")
+    return common or "".join(stems[:1])

@@ -224,6 +224,7 @@ def test_what_is_no_video_is_refused(studio, video, tmp_path):
         (["IMG (1).png", "IMG (2).png"], "IMG"),
         (["001.png", "002.png"], "001"),
         (["cat.png", "dog.png"], "cat"),
+        (["three.png", "two.png"], "three"),
         (["cat"], "cat"),
         ([], ""),
     ],
