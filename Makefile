@@ -1,11 +1,13 @@
 # make run    set up .venv and start the app        PORT=7861 HOST=0.0.0.0 make run
-# make test   set up everything and run every test  make test TESTS=tests/dinov
+# make test   set up everything and run every test  make test TESTS=tests/dinov TEST_PROCESSES=1
 # make check  format, lint, types, architecture
 # make clean  remove both environments and caches
 
 HOST ?= 127.0.0.1
 PORT ?= 7860
 TESTS ?= tests
+# Each takes up to 4 GB. A file of tests stays together: its models and servers are made once.
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := run
 .PHONY: run test check format clean
@@ -24,7 +26,7 @@ run: $(RUN_STAMP)
 
 test: $(DEV_STAMP) $(READERS_STAMP)
 	@.ci/test-tools
-	$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(TESTS) $(PYTEST_ARGS)
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff format --check .

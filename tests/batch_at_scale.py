@@ -83,16 +83,15 @@ def build(folder: Path, images: int) -> None:
     save_model(build_model(VARIANTS["tiny"]), folder / "tiny.safetensors", {})
 
 
-def command(output: str, photos: Path | None = None) -> list[str]:
-    """The program over all photos that were built, one instance on each; or over real ones."""
+def words(output: str, photos: Path | None = None) -> list[str]:
+    """Ask for one instance on each of the photos that were built; or for all on real ones."""
     if photos is None:
-        words = ["--references", "ref.json", "--targets", "photos", "--score-threshold", "0"]
-        words += ["--checkpoint", "tiny.safetensors", "--input-size", "32", "--max-instances", "1"]
+        asked = ["--references", "ref.json", "--targets", "photos", "--score-threshold", "0"]
+        asked += ["--checkpoint", "tiny.safetensors", "--input-size", "32", "--max-instances", "1"]
     else:
-        words = ["--references", str(ROOT / "assets/example/references.json")]
-        words += ["--targets", str(photos.resolve()), "--checkpoint", str(LITE)]
-    words += ["--output", output, "--device", "cpu"]
-    return [sys.executable, "-m", "dinov", "segment", *words]
+        asked = ["--references", str(ROOT / "assets/example/references.json")]
+        asked += ["--targets", str(photos.resolve()), "--checkpoint", str(LITE)]
+    return ["segment", *asked, "--output", output, "--device", "cpu"]
 
 
 def watch(
@@ -105,10 +104,10 @@ def watch(
 ) -> Watched:
     """Run the program, and kill it once so many targets are done."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [*command(output, photos), *more]
+    program = [sys.executable, "-m", "dinov", *words(output, photos), *more]
     started = time.monotonic()
     with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(program, cwd=folder, env=environment, stdout=log, stderr=log)
         memory: list[tuple[int, float]] = []
         clock: list[tuple[float, int, float]] = []
         used: dict[int, float] = {}  # also by processes that have ended

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,28 +176,23 @@ def test_the_readme_works_from_python(checkout: Path, lite_checkpoint: Path) -> 
 @pytest.fixture
 def server(checkout: Path) -> Iterator[str]:
     """The app as the README starts it, on a free port and an empty data folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    arguments = ["app.py", "serve", "--port", str(port), "--data-dir", str(checkout / "data")]
-    log = (checkout / "server.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=checkout, stdout=log, stderr=log, env=dict(os.environ)
-    )
+    arguments = ["app.py", "serve", "--port", "0", "--data-dir", str(checkout / "data")]
+    with (checkout / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=checkout,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError, TimeoutError):  # busy machine
-                assert process.poll() is None, (checkout / "server.log").read_text()
-                time.sleep(0.1)
-        yield address
+        assert process.stdout
+        address = re.search(r"http://\S+", process.stdout.readline())
+        assert address, (checkout / "server.log").read_text()
+        yield address.group()
     finally:
         process.terminate()
-        process.wait(timeout=20)
-        log.close()
+        process.wait(timeout=60)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,12 @@ def media_routes(studio: Studio) -> APIRouter:
 
     @router.get("/results/{image_id}", include_in_schema=False)
     def results(image_id: int, request: Request) -> Response:
-        document = studio.results(image_id)
-        tag = f'"{image_id}-{document["rev"]}"'
+        body = json.dumps(studio.results(image_id), separators=(",", ":")).encode()
+        # The content itself: ids and revisions begin anew in another data folder.
+        tag = f'"{hashlib.sha256(body).hexdigest()}"'
         headers = {"ETag": tag, "Vary": "Accept-Encoding", **ASK_AGAIN}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        body = json.dumps(document, separators=(",", ":")).encode()
         if "gzip" in request.headers.get("accept-encoding", ""):
             body = gzip.compress(body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"

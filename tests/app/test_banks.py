@@ -125,7 +125,7 @@ def test_with_another_model_in_use_a_concept_is_left_out_and_said_so(
 
 def test_the_examples_of_a_file_count_among_the_others(studio, marked, bank_file):
     studio.banks.load(marked.id, "colours.safetensors", bank_file)
-    job = studio.jobs.wait(studio.references.start_scoring(marked.id), timeout=20)
+    job = studio.jobs.wait(studio.references.start_scoring(marked.id), timeout=60)
     assert not job.problems
     red, _ = studio.references.examples(marked.id)
     assert red.score > 0.7

@@ -120,10 +120,10 @@ def test_the_printed_address_answers_and_a_signal_ends_it(repository, tmp_path):
     try:
         line = server.stdout.readline()
         address = re.search(r"http://\S+", line).group()
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.status == 200
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=10) == 0
+        assert server.wait(timeout=60) == 0
     finally:
         server.kill()
         server.wait()

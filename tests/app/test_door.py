@@ -124,7 +124,7 @@ def test_a_project_from_before_there_were_accounts_is_everybodys(studio, users):
 
 def test_the_trash_and_background_work_are_everybodys_own(studio, users, annas):
     with acting_as("anna"):
-        copy = studio.jobs.wait(users.library.duplicate(annas.id), timeout=20)
+        copy = studio.jobs.wait(users.library.duplicate(annas.id), timeout=60)
         assert users.project(copy.result["project_id"]).owner == "anna"
         users.library.delete_project(annas.id)
         assert [one.id for one in users.library.trash()] == [annas.id]

@@ -55,7 +55,7 @@ class Gate:
 
     def __call__(self, control) -> str:
         self.began.set()
-        assert self.open.wait(10)
+        assert self.open.wait(60)
         return "stopped" if control.is_cancelled() else "through"
 
 
@@ -68,21 +68,21 @@ def test_a_job_reports_its_progress(runner, project_id):
         control.advance(is_timed=False)
         control.advance(found=3)
         at_half.set()
-        go_on.wait(10)
+        go_on.wait(60)
         control.add_problem("Bild ä: kaputt")
         control.advance(found=1)
         control.advance()
         return "ready"
 
     job_id = runner.call(project_id, work, total=4)
-    assert at_half.wait(10)
+    assert at_half.wait(60)
     half = runner.view(job_id)
     assert (half.state, half.done, half.total, half.found) == (JobState.RUNNING, 2, 4, 3)
     assert half.message == "working"
     # What needed no work says nothing about the speed.
     assert half.seconds_left == pytest.approx(2 / half.images_per_second)
     go_on.set()
-    end = runner.wait(job_id, timeout=10)
+    end = runner.wait(job_id, timeout=60)
     assert (end.state, end.done, end.found, end.message) == (JobState.DONE, 4, 4, "ready")
     assert end.problems == ("Bild ä: kaputt",)
     assert end.seconds_left is None
@@ -96,7 +96,7 @@ def test_jobs_run_in_order_and_the_one_under_way_is_the_latest(runner, project_i
     assert [job.id for job in runner.recent([project_id])] == [one, two]
     assert runner.latest(project_id, "another kind") is None
     gate.open.set()
-    runner.wait(two, timeout=10)
+    runner.wait(two, timeout=60)
     assert order == [1, 2]
     assert runner.latest(project_id, "call").id == two
     assert [job.id for job in runner.recent([project_id])] == [two, one]
@@ -109,17 +109,17 @@ def test_a_waiting_job_that_is_cancelled_ends_at_once_and_never_begins(runner, p
     runner.cancel(waiting)
     assert runner.view(waiting).state is JobState.CANCELLED
     gate.open.set()
-    runner.wait(runner.call(project_id, lambda control: "next"), timeout=10)
+    runner.wait(runner.call(project_id, lambda control: "next"), timeout=60)
     assert not never.began.is_set()
 
 
 def test_a_job_that_did_all_before_it_saw_the_wish_to_stop_is_done(runner, project_id):
     began, go_on = threading.Event(), threading.Event()
-    job_id = runner.call(project_id, lambda control: (began.set(), go_on.wait(10), "all")[2])
-    assert began.wait(10)
+    job_id = runner.call(project_id, lambda control: (began.set(), go_on.wait(60), "all")[2])
+    assert began.wait(60)
     runner.cancel(job_id)
     go_on.set()
-    assert runner.wait(job_id, timeout=10).state is JobState.DONE
+    assert runner.wait(job_id, timeout=60).state is JobState.DONE
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_a_failing_job_says_why_and_the_next_one_runs(runner, project_id, error,
     def fail(control) -> str:
         raise error
 
-    job = runner.wait(runner.call(project_id, fail), timeout=10)
+    job = runner.wait(runner.call(project_id, fail), timeout=60)
     assert job.state is JobState.FAILED
     assert message in job.message
-    after = runner.wait(runner.call(project_id, lambda _: "fine"), timeout=10)
+    after = runner.wait(runner.call(project_id, lambda _: "fine"), timeout=60)
     assert after.message == "fine"
 
 
 def test_cancelling_what_has_ended_changes_nothing(runner, project_id):
     job_id = runner.call(project_id, lambda _: "fine")
-    runner.wait(job_id, timeout=10)
+    runner.wait(job_id, timeout=60)
     runner.cancel(job_id)
     assert runner.view(job_id).state is JobState.DONE
     with pytest.raises(InvalidInput, match="it is done"):
@@ -153,25 +153,25 @@ def test_a_long_job_lets_the_annotator_go_first_and_files_beside_it(runner, proj
     def long(control) -> str:
         order.append("first item")
         long_began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         control.is_cancelled()
         order.append("second item")
         return ""
 
     def urgent(control) -> str:
         urgent_began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         order.append("urgent")
         return ""
 
     batch = runner.call(project_id, long)
-    assert long_began.wait(10)
-    assert runner.wait(runner.call(project_id, lambda _: "", lane=Lane.FILES), 10).state == "done"
+    assert long_began.wait(60)
+    assert runner.wait(runner.call(project_id, lambda _: "", lane=Lane.FILES), 60).state == "done"
     now = runner.call(project_id, urgent, lane=Lane.NOW)
-    assert urgent_began.wait(10)
+    assert urgent_began.wait(60)
     go_on.set()
-    runner.wait(now, timeout=10)
-    runner.wait(batch, timeout=10)
+    runner.wait(now, timeout=60)
+    runner.wait(batch, timeout=60)
     assert order == ["first item", "urgent", "second item"]
 
 
@@ -181,7 +181,7 @@ def test_what_came_of_a_job_stays_with_it_until_it_is_put_away(runner, store, pr
         control.set_result({"lines": ["ä"], "file": None})
         return "ready"
 
-    job = runner.wait(runner.call(project_id, work, total=0), timeout=10)
+    job = runner.wait(runner.call(project_id, work, total=0), timeout=60)
     assert (job.total, job.result, job.ended_at is not None) == (
         7,
         {"lines": ["ä"], "file": None},
@@ -200,7 +200,8 @@ def left_by_a_crash(store, project_id, *, attempts: int, kind: str = "call") -> 
 
 def start_again(store) -> Jobs:
     runner = Jobs(store)
-    runner.works["0"] = lambda control: f"attempt {runner.view(control.job_id).attempts}"
+    for name in ("0", "1"):
+        runner.works[name] = lambda control: f"attempt {runner.view(control.job_id).attempts}"
     runner.start()
     return runner
 
@@ -210,13 +211,13 @@ def test_what_a_crash_interrupted_begins_again_but_not_a_third_time(store, proje
     twice = left_by_a_crash(store, project_id, attempts=2)
     unknown = left_by_a_crash(store, project_id, attempts=1, kind="of a later version")
     runner = start_again(store)
-    assert runner.wait(once, timeout=10).message == "attempt 2"
+    assert runner.wait(once, timeout=60).message == "attempt 2"
     assert (runner.view(twice).state, runner.view(unknown).state) == (JobState.FAILED,) * 2
     assert "ended 2 times" in runner.view(twice).message
     assert "after 2 of 5" in runner.view(twice).message
     # By hand it begins all the same.
     runner.go_on(twice)
-    assert runner.wait(twice, timeout=10).message == "attempt 1"
+    assert runner.wait(twice, timeout=60).message == "attempt 1"
     with pytest.raises(InvalidInput, match="cannot go on"):
         runner.go_on(unknown)
     runner.close()
@@ -227,16 +228,17 @@ def test_closing_the_program_costs_a_job_nothing(store, project_id):
     gate = Gate()
     running, waiting = first.call(project_id, gate), first.call(project_id, gate)
     first.start()
-    assert gate.began.wait(10)
+    assert gate.began.wait(60)
     closing = threading.Thread(target=first.close)
-    closing.start()
-    while first.recent([project_id]) and not first._is_closing:
-        pass
+    with first._turns:
+        closing.start()
+        # The lock is free again only once all jobs have been told to stop.
+        assert first._turns.wait(60)
     gate.open.set()
-    closing.join(10)
+    closing.join(60)
     assert [job.state for job in first.recent([project_id])] == [JobState.QUEUED] * 2
     assert [first.view(id_).attempts for id_ in (running, waiting)] == [0, 0]
     second = start_again(store)
-    assert second.wait(running, timeout=10).state is JobState.DONE
-    second.works["1"] = lambda control: "later"
+    assert second.wait(running, timeout=60).state is JobState.DONE
+    assert second.wait(waiting, timeout=60).state is JobState.DONE
     second.close()

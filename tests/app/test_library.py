@@ -14,7 +14,7 @@ from tests.app.conftest import RED, as_bytes, decide, draw
 
 def duplicate(marked) -> str:
     studio = marked.studio
-    job = studio.jobs.wait(studio.library.duplicate(marked.id), timeout=20)
+    job = studio.jobs.wait(studio.library.duplicate(marked.id), timeout=60)
     assert job.state is JobState.DONE, job.message
     return job.result["project_id"]
 

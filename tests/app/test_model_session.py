@@ -71,7 +71,7 @@ def test_warming_up_loads_once_and_runs_the_model(predictor):
     session = ModelSession(ModelSettings(), load)
     for _ in range(5):
         session.warm_up()
-    assert segmented.wait(10)
+    assert segmented.wait(60)
     session.warm_up()
     assert session.status().loaded
     assert len(loads) == 1

@@ -19,7 +19,7 @@ def example(studio, project_id, number):
 
 
 def scored(studio, project_id):
-    job = studio.jobs.wait(studio.references.start_scoring(project_id), timeout=20)
+    job = studio.jobs.wait(studio.references.start_scoring(project_id), timeout=60)
     assert job.state is JobState.DONE, job
     return studio.references.examples(project_id)
 
@@ -131,7 +131,7 @@ def test_comparing_again_computes_only_what_is_old(studio, several, monkeypatch)
 
 def test_an_image_that_is_gone_costs_only_its_own_scores(studio, several):
     studio.image_path(several.target.id).unlink()
-    job = studio.jobs.wait(studio.references.start_scoring(several.id), timeout=20)
+    job = studio.jobs.wait(studio.references.start_scoring(several.id), timeout=60)
     assert job.state is JobState.DONE
     assert any("target.png" in problem for problem in job.problems)
     assert example(studio, several.id, 0).is_judged

@@ -180,18 +180,18 @@ def test_a_long_job_does_not_undo_what_was_segmented_meanwhile(marked, predictor
     def hold() -> None:
         predictor.before_segment = lambda: None
         reached.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     predictor.before_segment = hold
     batch = studio.start_segmentation(marked.id, [marked.empty.id, marked.target.id])
-    assert reached.wait(10)
+    assert reached.wait(60)
     blue = as_bytes(draw(patches=[(0, 0, 20, 20, BLUE)]))
     image = studio.add_images(marked.id, [("blue.png", blue)]).added[0]
     studio.add_prompt(marked.id, image.id, "blue", "point", [5, 5])
     now = studio.start_segmentation(marked.id, [marked.target.id])
     go_on.set()
-    assert studio.jobs.wait(now, timeout=10).state is JobState.DONE
-    assert studio.jobs.wait(batch, timeout=10).state is JobState.DONE
+    assert studio.jobs.wait(now, timeout=60).state is JobState.DONE
+    assert studio.jobs.wait(batch, timeout=60).state is JobState.DONE
     assert {one["category_id"] for one in studio.results(marked.target.id)["instances"]} == {
         category.id for category in studio.categories(marked.id)
     }

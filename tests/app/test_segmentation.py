@@ -28,7 +28,7 @@ from tests.app.conftest import BLUE, GREEN, RED, as_bytes, decide, draw
 
 
 def wait(studio: Studio, job_id: str):
-    return studio.jobs.wait(job_id, timeout=20)
+    return studio.jobs.wait(job_id, timeout=60)
 
 
 def test_marked_objects_are_found_on_the_targets(marked):
@@ -179,11 +179,11 @@ def test_cancelling_keeps_what_was_done_and_segment_goes_on(marked, predictor):
 
     def hold() -> None:
         reached.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     predictor.before_segment = hold
     job_id = marked.studio.start_segmentation(marked.id)
-    assert reached.wait(10)
+    assert reached.wait(60)
     assert marked.studio.active_job(marked.id).state is JobState.RUNNING
     marked.studio.cancel(job_id)
     go_on.set()
@@ -230,7 +230,7 @@ def test_deleting_a_project_stops_its_job(marked, predictor):
     reached = threading.Event()
     predictor.before_segment = lambda: (reached.set(), None)[1]
     marked.studio.start_segmentation(marked.id)
-    reached.wait(10)
+    reached.wait(60)
     marked.studio.library.delete_project(marked.id)
     with pytest.raises(NotFound):
         marked.studio.project(marked.id)

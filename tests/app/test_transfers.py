@@ -12,7 +12,7 @@ from app.project import InvalidInput, JobState, NotFound, Task
 
 
 def wait(studio, job_id):
-    return studio.jobs.wait(job_id, timeout=20)
+    return studio.jobs.wait(job_id, timeout=60)
 
 
 @pytest.fixture

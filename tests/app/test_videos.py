@@ -40,7 +40,7 @@ def mark(studio, clip, number):
 
 
 def track(studio, clip, *asked):
-    job = studio.jobs.wait(studio.videos.start_tracking(clip.id, *asked), timeout=20)
+    job = studio.jobs.wait(studio.videos.start_tracking(clip.id, *asked), timeout=60)
     assert job.state is JobState.DONE, job
     found = [studio.results(image_id)["instances"] for image_id in clip.image_ids]
     return [sum(one["status"] != "rejected" for one in group) for group in found]
@@ -142,7 +142,7 @@ def test_stopping_keeps_what_is_done(studio, clip, predictor):
             studio.cancel(studio.videos.latest_job(clip.project_id).id)
 
     predictor.before_segment = stop_at_the_third
-    job = studio.jobs.wait(studio.videos.start_tracking(clip.id), timeout=20)
+    job = studio.jobs.wait(studio.videos.start_tracking(clip.id), timeout=60)
     assert job.state is JobState.CANCELLED
     counts = studio.counts(clip.project_id)
     assert [counts[image_id].is_segmented for image_id in clip.image_ids[:2]] == [True, True]
@@ -196,12 +196,12 @@ def video(tmp_path):
 
 def test_frames_of_a_video_become_images_in_order(studio, video):
     project_id = studio.create_project("Film").id
-    job = studio.jobs.wait(studio.videos.add_video(project_id, "walk.avi", video, every=2), 20)
+    job = studio.jobs.wait(studio.videos.add_video(project_id, "walk.avi", video, every=2), 60)
     assert (job.state, job.done) == (JobState.DONE, 4)
     (sequence,) = studio.videos.sequences(project_id)
     names = [studio.image(image_id).file_name for image_id in sequence.image_ids]
     assert (sequence.name, names) == ("walk", [f"walk 0000{n}.jpg" for n in (0, 2, 4, 6)])
-    again = studio.jobs.wait(studio.videos.add_video(project_id, "walk.avi", video, most=7), 20)
+    again = studio.jobs.wait(studio.videos.add_video(project_id, "walk.avi", video, most=7), 60)
     assert "1 that look exactly like another" in again.message
     assert len(studio.images(project_id)) == 6
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+import torch._inductor.config
 
+from dinov import cli
 from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
@@ -66,17 +63,10 @@ def test_compiled_layers_decode_alike() -> None:
     torch.testing.assert_close(refer.mask_logits, expected_refer.mask_logits, atol=3e-4, rtol=0)
 
 
-def test_without_a_compiler_it_says_what_to_do(repository: Path, tmp_path: Path) -> None:
-    lacking = {"CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "dinov", "benchmark", "--variant", "tiny", "--compile"],
-        cwd=repository,
-        env=os.environ | lacking,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("dinov:"))
+def test_without_a_compiler_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    torch._dynamo.reset()
+    with torch._inductor.config.patch({"cpp.cxx": ("/nowhere/g++",)}):
+        assert cli.main(["benchmark", "--variant", "tiny", "--compile", "--device", "cpu"]) == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("dinov:"))
     assert "Nothing can be compiled for CPU on this machine" in line
     assert "apt install g++ python3-dev" in line

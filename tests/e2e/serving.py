@@ -13,6 +13,7 @@ from app.segmentation import Studio
 from app.settings import ModelSettings, Settings
 from app.ui.build import build_app
 from tests.e2e.fake_predictor import ColourPredictor
+from tests.e2e.waiting import PATIENCE_SECONDS
 
 
 class StudioServer:
@@ -35,7 +36,7 @@ class StudioServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline:
                 raise TimeoutError("the server did not start")
@@ -50,10 +51,15 @@ class StudioServer:
         other.fingerprint = "colour:2"
         return other
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether the model was tried once, as happens by itself when a page is opened."""
+        return bool(self.predictor.tiles)
+
     def stop(self) -> None:
         """Stop serving and close the data folder."""
         self.predictor.gate.set()
         # A browser keeps an event stream open, which an orderly shutdown would wait for.
         self._server.should_exit = self._server.force_exit = True
-        self._thread.join(timeout=15)
+        self._thread.join(timeout=PATIENCE_SECONDS)
         self.studio.close()

@@ -83,7 +83,7 @@ class StudioPage:
         self.page.mouse.up()
 
     def expect_saved(self) -> None:
-        self.page.wait_for_timeout(50)
+        self.page.wait_for_function(f"() => !{CANVAS}.saver.isDirty")
         expect(self.page.locator("#st-canvas")).to_contain_text("Saved")
 
     def expect_prompts(self, count: int) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError, AuthenticationError
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from app import passwords
-from tests.e2e.conftest import DESKTOP, watched
+from tests.e2e.conftest import DESKTOP, NewContext
 from tests.e2e.pictures import THREE_RED, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import StudioPage
@@ -30,11 +30,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioSe
     server = StudioServer(tmp_path / "data", auth_file=file.path)
     yield server
     server.stop()
-
-
-@pytest.fixture
-def other_context(browser: Browser) -> Iterator[BrowserContext]:
-    yield from watched(browser.new_context(viewport=DESKTOP, color_scheme="light"))
 
 
 def log_in(page: Page, url: str, name: str, password: str = PASSWORD) -> None:
@@ -72,13 +67,13 @@ def test_a_user_logs_in_works_and_logs_out(
 
 
 def test_a_shared_project_shows_who_is_here_and_what_they_do(
-    page: Page, other_context: BrowserContext, server: StudioServer, tmp_path: Path
+    page: Page, new_context: NewContext, server: StudioServer, tmp_path: Path
 ) -> None:
     anna = entered(page, server.url, "anna")
     anna.add_images(draw(tmp_path / "three.png", THREE_RED))
     anna.expect_open("three.png")
     place = page.url
-    ben = entered(other_context.new_page(), place, "ben")
+    ben = entered(new_context(**DESKTOP).new_page(), place, "ben")
     expect(ben.cards).to_have_count(0)
 
     page.get_by_label("Account: anna").click()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import watched
 from tests.e2e.pictures import THREE_RED, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import StudioPage
@@ -17,25 +16,23 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.parametrize("width", [360, 820, 1400, 3840])
 def test_nothing_is_cut_off_at_any_width(
-    browser: Browser, studio_server: StudioServer, tmp_path: Path, width: int
+    page: Page, studio_server: StudioServer, tmp_path: Path, width: int
 ) -> None:
-    sized = browser.new_context(viewport={"width": width, "height": 800})
-    for context in watched(sized):
-        page = context.new_page()
-        studio = StudioPage(page, studio_server.url)
-        studio.add_images(draw(tmp_path / "a rather long name of a photo 0001.png", THREE_RED))
-        expect(studio.cards).to_have_count(1)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        for name in ("Images", "Segment", "Categories", "Instances"):
-            box = page.get_by_role("region", name=name, exact=True).bounding_box()
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= width
-        if width > 820:
-            assert page.evaluate("document.documentElement.scrollHeight") <= 800
-        stage = page.locator("#st-canvas [role=application]").bounding_box()
-        assert stage is not None
-        assert stage["height"] >= 200
+    page.set_viewport_size({"width": width, "height": 800})
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(draw(tmp_path / "a rather long name of a photo 0001.png", THREE_RED))
+    expect(studio.cards).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in ("Images", "Segment", "Categories", "Instances"):
+        box = page.get_by_role("region", name=name, exact=True).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    if width > 820:
+        assert page.evaluate("document.documentElement.scrollHeight") <= 800
+    stage = page.locator("#st-canvas [role=application]").bounding_box()
+    assert stage is not None
+    assert stage["height"] >= 200
 
 
 def test_the_arrangement_of_the_page_is_kept(page: Page, studio_server: StudioServer) -> None:

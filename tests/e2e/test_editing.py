@@ -43,10 +43,13 @@ def drag(studio: StudioPage, *places: tuple[float, float]) -> None:
     mouse.up()
 
 
+SELECTED_BOX = f"{CANVAS}.surface.selectedInstances[0]?.box"
+
+
 def box_of_selected(page: Page) -> list[float]:
-    return page.evaluate(
-        f"(({{ x0, y0, x1, y1 }}) => [x0, y0, x1, y1])({CANVAS}.surface.selectedInstances[0].box)"
-    )
+    """Its corners, as soon as the canvas has read the masks."""
+    page.wait_for_function(f"() => {SELECTED_BOX}")
+    return page.evaluate(f"(({{ x0, y0, x1, y1 }}) => [x0, y0, x1, y1])({SELECTED_BOX})")
 
 
 def test_the_list_decides_by_keys_and_one_undo_takes_back_marks_and_objects(
@@ -89,9 +92,7 @@ def test_an_object_is_cut_painted_on_and_merged_again(segmented: StudioPage) -> 
     page.keyboard.press("Shift+M")
     before = box_of_selected(page)
     drag(segmented, (middle, y1), (middle, y1 + 15))
-    page.wait_for_function(
-        f"(y) => {CANVAS}.surface.selectedInstances[0].box.y1 > y", arg=before[3]
-    )
+    page.wait_for_function(f"(y) => {SELECTED_BOX}?.y1 > y", arg=before[3])
     page.keyboard.press("Escape")
     for row in (accepted(segmented).nth(0), accepted(segmented).nth(1)):
         row.get_by_role("button").first.click(modifiers=["Control"])
@@ -139,8 +140,8 @@ def corners_of_outline(page: Page) -> list[tuple[float, float]]:
 def wait_for_box(page: Page, box: list[float]) -> None:
     page.wait_for_function(
         f"""([x0, y0, x1, y1]) => {{
-          const {{ box }} = {CANVAS}.surface.selectedInstances[0];
-          return box.x0 === x0 && box.y0 === y0 && box.x1 === x1 && box.y1 === y1;
+          const box = {SELECTED_BOX};
+          return box?.x0 === x0 && box.y0 === y0 && box.x1 === x1 && box.y1 === y1;
         }}""",
         arg=box,
     )

@@ -11,6 +11,7 @@ from app.project import Task
 from tests.e2e.pictures import TWO_RED_ONE_BLUE, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import CANVAS, StudioPage
+from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -83,7 +84,8 @@ def test_a_category_has_a_threshold_of_its_own(
     core = studio_server.studio
     project = core.projects()[0]
     assert project.score_thresholds[Task.GENERIC] == pytest.approx(0.3)
-    assert core.export_coco(project.id, tmp_path / "out.json").annotations == 0
+    exported = tmp_path / "out.json"
+    until(studio.page, lambda: core.export_coco(project.id, exported).annotations == 0)
     studio.page.get_by_role("button", name="Use the project's").click()
     expect(studio.instances).to_have_count(2)
     expect(studio.card("two.png")).to_contain_text("2 found")

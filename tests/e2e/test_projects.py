@@ -36,6 +36,8 @@ def test_projects_are_made_named_switched_and_deleted(studio: StudioPage, tmp_pa
     studio.expect_open("three.png")
 
     studio.project_menu("Delete this project")
+    # Under the pointer it stays for as long as it is read.
+    studio.page.locator(".st-notice").get_by_role("button", name="Undo").hover()
     expect(studio.page.locator(".st-project-name")).to_have_text("Untitled project")
     expect(studio.page.get_by_role("button", name="Open the example")).to_be_visible()
     studio.page.locator(".st-notice").get_by_role("button", name="Undo").click()
@@ -132,6 +134,7 @@ def test_categories_are_added_renamed_and_deleted_with_their_marks(
     studio.mark_point(260, 180)
     expect(rows.nth(1)).to_contain_text("1 mark")
     studio.segment_all()
+    expect(studio.instances).to_have_count(3)
     assert sorted(names(studio.page.locator("#st-instances"))) == ["blue", "red", "red"]
 
     rows.nth(1).hover()

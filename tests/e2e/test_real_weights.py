@@ -66,7 +66,7 @@ def test_balloons_marked_on_one_photo_are_found_on_two_others(
     studio.card(REFERENCE).get_by_role("button", name="Target").click()
     expect(page.get_by_role("button", name="Segment all 2 targets")).to_be_enabled()
     studio.press_segment_all()
-    expect(page.locator(".st-badge-found, .st-badge-none")).to_have_count(2, timeout=90_000)
+    expect(page.locator(".st-badge-found, .st-badge-none")).to_have_count(2, timeout=180_000)
     studio.expect_idle()
 
     studio.open_image(TARGETS[0])

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import watched
+from tests.e2e.conftest import NewContext
 from tests.e2e.pictures import THREE_RED, TWO_RED_ONE_BLUE, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import StudioPage
+from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def phone_page(browser: Browser) -> Iterator[Page]:
-    phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
-    for context in watched(phone):
-        yield context.new_page()
 
 
 @pytest.fixture
@@ -32,6 +25,7 @@ def at_work(page: Page, studio_server: StudioServer, tmp_path: Path) -> StudioPa
     )
     studio.expect_open("three.png")
     studio.mark_point(80, 80)
+    until(page, lambda: studio_server.is_warm)
     studio_server.predictor.gate.clear()
     studio.press_segment_all()
     expect(page.locator("#st-runs .st-job")).to_contain_text("Segmenting image 1 of 2")
@@ -109,6 +103,7 @@ def test_a_restarted_server_reopens_where_the_user_was(page: Page, tmp_path: Pat
         studio.expect_open("two.png")
         expect(studio.instances).to_have_count(2)
         studio.expect_prompts(1)
+        page.goto("about:blank")
     finally:
         server.stop()
 
@@ -132,9 +127,9 @@ def test_marks_of_two_windows_on_one_image_are_merged(
 
 
 def test_a_finger_marks_and_segments_on_a_phone(
-    phone_page: Page, studio_server: StudioServer, tmp_path: Path
+    new_context: NewContext, studio_server: StudioServer, tmp_path: Path
 ) -> None:
-    page = phone_page
+    page = new_context(viewport={"width": 360, "height": 740}, has_touch=True).new_page()
     studio = StudioPage(page, studio_server.url)
     studio.add_images(draw(tmp_path / "three.png", THREE_RED))
     studio.expect_open("three.png")

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from dinov.types import Prompt
 from tests.e2e.canvas.server import CanvasServer
+from tests.e2e.waiting import until
 
 
 class Board:
@@ -75,11 +76,7 @@ class Board:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something to become true on the server."""
-        for _ in range(200):
-            if condition():
-                return
-            self.page.wait_for_timeout(25)
-        raise AssertionError("it did not happen")
+        until(self.page, condition)
 
     def painted(self, layer: str, x: float, y: float) -> list[int]:
         """Red, green, blue and alpha of a canvas at a place of the image, after the next frame."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.e2e.canvas.board import Board
 from tests.e2e.canvas.server import CanvasServer
-from tests.e2e.conftest import watched
+from tests.e2e.conftest import NewContext
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,7 @@ def board(page: Page, server: CanvasServer) -> Board:
 
 
 @pytest.fixture
-def touch_board(browser: Browser, server: CanvasServer) -> Iterator[Board]:
+def touch_board(new_context: NewContext, server: CanvasServer) -> Board:
     """The canvas on a narrow screen that is touched."""
-    context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True)
-    for open_context in watched(context):
-        yield Board(open_context.new_page(), server).open(1)
+    context = new_context(viewport={"width": 400, "height": 800}, has_touch=True)
+    return Board(context.new_page(), server).open(1)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from dinov.masks import rasterise
 from dinov.types import PromptType
+from tests.e2e import waiting
 from tests.e2e.canvas.board import Board
 from tests.e2e.canvas.server import HEIGHT, WIDTH
 
@@ -142,10 +143,9 @@ def test_fingers_paint_reshape_and_pinch_on_a_tablet(touch_board: Board) -> None
 
     def settle() -> None:
         """Wait until the toolbar has its new rows and the image its new place below it."""
-        before = None
-        while before != (now := board.place(0, 0)):
-            before = now
-            page.wait_for_timeout(150)
+        stage = "document.querySelector('.prompt-canvas [role=application]')"
+        view = "document.querySelector('.prompt-canvas').__canvas.surface.view"
+        waiting.settle(page, f"[{stage}.getBoundingClientRect(), {view}]")
 
     def stroke(*places: tuple[float, float]) -> None:
         settle()
