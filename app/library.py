@@ -27,12 +27,12 @@ class Library:
     """The use cases that are about projects as a whole."""
 
     def __init__(
-        self, store: Store, files: ImageFiles, jobs: JobRunner, workspace: Workspace
+        self, workspace: Workspace, store: Store, files: ImageFiles, jobs: JobRunner
     ) -> None:
+        self._workspace = workspace
         self._store = store
         self._files = files
         self._jobs = jobs
-        self._workspace = workspace
         jobs.offer(DUPLICATE, self._copy)
 
     def summaries(self) -> list[tuple[ProjectSummary, int]]:

@@ -84,8 +84,8 @@ class Studio(Workspace):
         self.references = References(store, files, model, jobs)
         self.sharing = Sharing(store)
         self.banks = Banks(self, store, files, model)
-        self.library = Library(store, files, jobs, self)
-        self.transfers = Transfers(store, files, jobs, self)
+        self.library = Library(self, store, files, jobs)
+        self.transfers = Transfers(self, store, files, jobs)
         self.videos = Videos(self, store, files, model, jobs)
 
     @classmethod

@@ -31,12 +31,12 @@ class Transfers:
     """The use cases that move whole data sets, in the background."""
 
     def __init__(
-        self, store: Store, files: ImageFiles, jobs: JobRunner, workspace: Workspace
+        self, workspace: Workspace, store: Store, files: ImageFiles, jobs: JobRunner
     ) -> None:
+        self._workspace = workspace
         self._store = store
         self._files = files
         self._jobs = jobs
-        self._workspace = workspace
         jobs.offer(IMPORT, self._import)
         jobs.offer(EXPORT, self._export)
 
