@@ -200,6 +200,12 @@ def _statistics(tour: Tour, after: After) -> None:
     after(tour.page.keyboard.press, "Escape")
 
 
+def _settings(tour: Tour, after: After) -> None:
+    tour.page.get_by_role("button", name="Settings", exact=True).click()
+    expect(tour.page.get_by_label("Overlap threshold")).to_be_visible()
+    after(tour.page.keyboard.press, "Escape")
+
+
 def _shortcuts(tour: Tour, after: After) -> None:
     tour.studio.choose_tool("?")
     after(tour.page.keyboard.press, "Escape")
@@ -251,5 +257,5 @@ VIEWS = (
         _reviewed,
     ),
     *(_conflict, _disconnected, _references, _video, _sequence, _reference_beside, _statistics),
-    *(_shortcuts, _export, _import, _background_work, _menu_of_projects, _projects),
+    *(_settings, _shortcuts, _export, _import, _background_work, _menu_of_projects, _projects),
 )

@@ -104,7 +104,7 @@ function build(state, send, render) {
         send("model_chosen", changes(state));
       },
     },
-    h("header", {}, h("h2", {}, "Model"), h("span", { class: "st-scope" }, "all projects"), who),
+    h("div", { class: "st-settings-head" }, h("h2", {}, "Model"), h("span", { class: "st-scope" }, "all projects"), who),
     fields.map(({ node }) => node),
     foot.node,
   );
@@ -272,7 +272,7 @@ function footer(state, send, render) {
   const line = h("p", { role: "status" });
   const problem = h("p", { class: "st-settings-problem", role: "alert" });
   const bar = h("progress", { "aria-label": "Download" });
-  const node = h("footer", {}, h("div", { class: "st-settings-buttons" }, apply, discard, stop), bar, line, problem);
+  const node = h("div", { class: "st-settings-foot" }, h("div", { class: "st-settings-buttons" }, apply, discard, stop), bar, line, problem);
   const update = () => {
     const busy = isBusy(state);
     const wanted = state.checkpoints.find(({ name }) => name === chosen(state).checkpoint);
@@ -327,7 +327,7 @@ function projectPart(state, send) {
   const node = h(
     "section",
     { class: "st-settings-part", "aria-label": "Thresholds of this project" },
-    h("header", {}, h("h2", {}, "Thresholds"), name, h("p", { class: "st-subtle" }, "This project’s own; saved at once.")),
+    h("div", { class: "st-settings-head" }, h("h2", {}, "Thresholds"), name, h("p", { class: "st-subtle" }, "This project’s own; saved at once.")),
     rows.map((one) => one.node),
     outdated,
   );
