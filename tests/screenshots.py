@@ -44,6 +44,7 @@ def walk(browser: Browser, theme: str, size: tuple[int, int], output: Path) -> N
             color_scheme="dark" if theme == "dark" else "light",
             has_touch=width < height,
         )
+        context.set_default_timeout(60_000)
         page = context.new_page()
         tour = Tour(
             StudioPage(page, f"{server.url}/?__theme={theme}"), server, scene(), Path(folder)
@@ -91,7 +92,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     wanted = arguments.only or ""
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser())
         for theme in THEMES:

@@ -48,7 +48,7 @@ def _head() -> str:
     styles = [
         f"{panel.STATIC_URL}/{name}.css"
         for name in (
-            *("page", "columns", "controls", "account", "panels", "strip", "hints"),
+            *("controls", "page", "columns", "account", "panels", "strip", "hints"),
             *("runs", "references", "video", "instances", "exchange"),
             *("views", "statistics", "settings"),
         )

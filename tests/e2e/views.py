@@ -128,6 +128,7 @@ def _many_at_once(tour: Tour, after: After) -> None:
 def _reviewed(tour: Tour, after: After) -> None:
     tour.page.keyboard.press("Shift+Enter")
     expect(tour.studio.card(tour.first)).to_contain_text("Reviewed")
+    tour.studio.expect_open(tour.scene.images[1].name)
     tour.page.get_by_role("button", name="More filters").click()
 
 
