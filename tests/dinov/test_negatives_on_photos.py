@@ -9,7 +9,7 @@ import pytest
 
 from dinov.images import read_rgb
 from dinov.masks import rle_iou
-from dinov.predictor import Predictor
+from dinov.predictor import ANY_LIKENESS, Predictor
 from dinov.prompt_bank import PromptBank
 from dinov.types import Image, Instance, Prompt, PromptType, Reference, Rle
 
@@ -66,7 +66,9 @@ def test_refer_has_no_candidate_that_fits_the_negative_better(
     on_a_bed: Photo, wanted: str, unwanted: str
 ) -> None:
     def candidates(bank: PromptBank) -> tuple[Instance, ...]:
-        return on_a_bed.predictor.refer(on_a_bed.image, bank, max_candidates=200).candidates[1]
+        return on_a_bed.predictor.refer(
+            on_a_bed.image, bank, likeness_threshold=ANY_LIKENESS, max_candidates=200
+        ).candidates[1]
 
     before = candidates(on_a_bed.bank(wanted))
     after = candidates(on_a_bed.bank(wanted, unwanted))
