@@ -24,7 +24,6 @@ from dinov.references import read_marks
 from dinov.track_files import MAX_TRACK_ID, TrackedFrame, video_document, write_mask_png
 from dinov.tracker import (
     MAX_RECENT,
-    SURE,
     TrackerState,
     VideoTracker,
     first_marks,
@@ -77,11 +76,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--likeness-threshold", type=float, metavar="X", help=LIKENESS_HELP)
     add(
         "--memory-threshold",
-        type=share,
-        default=SURE,
+        type=float,
         metavar="X",
-        help="lowest score of a found mask that serves as a prompt for later frames "
-        "(default: %(default)s)",
+        help="a found mask that is less like its object's marks, -1 to 1, does not serve as a "
+        "prompt for later frames (default: half-way from the likeness threshold to 1)",
     )
     add(
         "--memory",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dinov.corrections import corrected
 from dinov.masks import decode_rle, instance_of, rasterise
-from dinov.predictor import Predictor
+from dinov.predictor import ANY_LIKENESS, Predictor
 from dinov.prompt_bank import PromptBank
 from dinov.refer import VIDEO_OPTIONS, ReferOptions
 from dinov.types import Image, Instance, Mask, Prompt, PromptType, Segmentation
@@ -22,27 +22,36 @@ from dinov.types import Image, Instance, Mask, Prompt, PromptType, Segmentation
 MAX_RECENT = 8
 """Frames that are remembered beside the marked ones, as in the published evaluation."""
 
-SURE = 0.5
-"""From this score on, the best proposal has at least as much weight as all others together."""
-
 
 @dataclass(frozen=True)
 class Memory:
     """Embeddings [C] of what one object looked like.
 
-    Those of marks stay for good; ``recent`` are found masks, oldest first. ``negatives`` are marks
-    of what the object is not.
+    Those of marks stay for good, and so does what was ``found_there``, on the frames of the marks.
+    ``recent`` are masks found on other frames, oldest first. ``negatives`` are marks of what the
+    object is not.
     """
 
     marked: tuple[Tensor, ...] = ()
+    found_there: tuple[Tensor, ...] = ()
     recent: tuple[Tensor, ...] = ()
     negatives: tuple[Tensor, ...] = ()
 
     def with_mark(self, embedding: Tensor, *, positive: bool) -> Memory:
         """Add a mark. What was found before goes: it led to a frame that had to be marked."""
         if positive:
-            return replace(self, marked=(*self.marked, embedding), recent=())
-        return replace(self, negatives=(*self.negatives, embedding), recent=())
+            return replace(self, marked=(*self.marked, embedding), found_there=(), recent=())
+        negatives = (*self.negatives, embedding)
+        return replace(self, negatives=negatives, found_there=(), recent=())
+
+    def likeness(self, embedding: Tensor) -> float:
+        """The highest cosine with a mark or what was found there; ``recent`` ones could drift."""
+        known = torch.stack((*self.marked, *self.found_there))
+        return float(torch.cosine_similarity(embedding[None], known).max())
+
+    def mean(self) -> Tensor:
+        """[1, C], of all that the object looked like."""
+        return _mean((*self.marked, *self.found_there, *self.recent))
 
     def with_found(self, embedding: Tensor, max_recent: int) -> Memory:
         """Add what was found on a frame; the oldest such entries go."""
@@ -70,7 +79,7 @@ class VideoTracker:
         *,
         options: ReferOptions = VIDEO_OPTIONS,
         score_threshold: float = 0.0,
-        memory_threshold: float = SURE,
+        memory_threshold: float | None = None,
         max_recent: int = MAX_RECENT,
     ) -> None:
         """Choose how to track.
@@ -79,13 +88,17 @@ class VideoTracker:
             predictor: the model.
             options: where proposals are made and which of them are compared.
             score_threshold: an object whose best proposal scores lower is not on the frame.
-            memory_threshold: lowest score of a mask that is remembered.
+            memory_threshold: lowest likeness (see ``Memory``) of a found mask that is remembered.
+                By default it may differ half as much as one that is shown; if the predictor shows
+                all, all are remembered, as published.
             max_recent: so many found masks are remembered per object.
         """
         self._predictor = predictor
         self._options = options
         self._score_threshold = score_threshold
-        self._memory_threshold = memory_threshold
+        shown = predictor.likeness_threshold
+        surer = shown if shown <= ANY_LIKENESS else (1 + shown) / 2
+        self._memory_threshold = surer if memory_threshold is None else memory_threshold
         self._max_recent = max_recent
 
     def track(
@@ -149,14 +162,18 @@ class VideoTracker:
         """
         state = self.correct(state, image, prompts)
         drawn = _drawn(prompts, image)
-        found = self._look_for(state, image, set(state.memories) - set(drawn))
-        result = without_overlaps(Segmentation(found.size_hw, (*drawn.values(), *found.instances)))
-        sure = [
-            instance
-            for instance in result.instances
-            if instance.category_id not in drawn and instance.score >= self._memory_threshold
-        ]
-        return self._remember(state, image, sure), result
+        alike = self._look_for(state, image, set(state.memories) - set(drawn))
+        found = (instance for instance, _ in alike.values())
+        result = without_overlaps(Segmentation(image.shape[:2], (*drawn.values(), *found)))
+        marked = {prompt.category_id for prompt in prompts}
+        memories = dict(state.memories)
+        for number in {i.category_id for i in result.instances} & alike.keys():
+            memory, (_, embedding) = memories[number], alike[number]
+            if number in marked:
+                memories[number] = replace(memory, found_there=(*memory.found_there, embedding))
+            elif memory.likeness(embedding) >= self._memory_threshold:
+                memories[number] = memory.with_found(embedding, self._max_recent)
+        return TrackerState(memories), result
 
     def correct(self, state: TrackerState, image: Image, prompts: Sequence[Prompt]) -> TrackerState:
         """Remember for good what objects look like, or do not, on any frame of the video.
@@ -174,29 +191,33 @@ class VideoTracker:
             memories[prompt.category_id] = memory.with_mark(embedding, positive=prompt.positive)
         return TrackerState(memories)
 
-    def _look_for(self, state: TrackerState, image: Image, objects: set[int]) -> Segmentation:
+    def _look_for(
+        self, state: TrackerState, image: Image, objects: set[int]
+    ) -> dict[int, tuple[Instance, Tensor]]:
+        """What is like enough to an object, and its embedding, by object."""
         memories = {i: state.memories[i] for i in objects if state.memories[i].marked}
         if not memories:
-            return Segmentation((image.shape[0], image.shape[1]))
+            return {}
         bank = PromptBank(
             self._predictor.fingerprint,
-            {i: _mean((*m.marked, *m.recent)) for i, m in memories.items()},
+            {i: m.mean() for i, m in memories.items()},
             {i: _mean(m.negatives) for i, m in memories.items() if m.negatives},
         )
-        return self._predictor.refer(
-            image, bank, options=self._options, score_threshold=self._score_threshold
-        ).best
-
-    def _remember(
-        self, state: TrackerState, image: Image, instances: Sequence[Instance]
-    ) -> TrackerState:
-        memories = dict(state.memories)
-        prompts = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in instances]
-        embeddings = self._predictor.embed_prompts(image, prompts) if prompts else ()
-        for instance, embedding in zip(instances, embeddings, strict=True):
-            memory = memories[instance.category_id]
-            memories[instance.category_id] = memory.with_found(embedding, self._max_recent)
-        return TrackerState(memories)
+        # The mean of a memory is like more than its object: likeness is judged below.
+        best = self._predictor.refer(
+            image,
+            bank,
+            options=self._options,
+            score_threshold=self._score_threshold,
+            likeness_threshold=ANY_LIKENESS,
+        ).best.instances
+        masks = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in best]
+        embeddings = self._predictor.embed_prompts(image, masks) if masks else ()
+        return {
+            i.category_id: (i, embedding)
+            for i, embedding in zip(best, embeddings, strict=True)
+            if memories[i.category_id].likeness(embedding) >= self._predictor.likeness_threshold
+        }
 
 
 def first_marks(marks: Mapping[int, Sequence[Prompt]]) -> dict[int, int]:

@@ -34,6 +34,7 @@ class ColorPredictor:
     variant = "color"
     input_size = 64
     score_threshold = 0.4
+    likeness_threshold = -1.0
     fingerprint = "color-1-64"
     checkpoint_hash = "c0" * 32
     device_name = "CPU"
@@ -53,7 +54,14 @@ class ColorPredictor:
         return torch.from_numpy(np.stack(colors))
 
     def refer(
-        self, image, bank, *, max_candidates=1, options=None, score_threshold=0.0
+        self,
+        image,
+        bank,
+        *,
+        max_candidates=1,
+        options=None,
+        score_threshold=0.0,
+        likeness_threshold=None,
     ) -> Referral:
         """Of patches of one colour the larger is the likelier; all scores of it add up to 1."""
         found = self.segment(image, bank, score_threshold=0).instances

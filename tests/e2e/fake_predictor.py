@@ -33,6 +33,7 @@ class ColourPredictor:
     variant = "colour"
     input_size = 64
     score_threshold = 0.3
+    likeness_threshold = -1.0
     fingerprint = "colour:1"
     checkpoint_hash = "c0" * 32
     device_name = "CPU"
