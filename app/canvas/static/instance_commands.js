@@ -33,11 +33,12 @@ export class InstanceCommands {
     this.onMeant((ids) => this.tell({ do: "decide", ids, status }, DECIDED[status]));
   }
 
-  /** Reject the proposals that are shown, except those that are meant: one key for many wrong ones. */
+  /** Reject the proposals that are shown, except the selected: one key for many wrong ones. */
   rejectOthers() {
-    const { meant, surface } = this;
+    const { store, surface } = this;
+    const selected = store.selectedInstanceIds;
     const ids = surface.shown
-      .filter(({ id, status }) => status === "proposed" && !meant.includes(id))
+      .filter(({ id, status }) => status === "proposed" && !selected.includes(id))
       .map(({ id }) => id);
     if (ids.length) this.tell({ do: "decide", ids, status: "rejected" }, "rejected");
     else surface.say("There is no other proposal on this image");
