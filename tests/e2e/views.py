@@ -151,6 +151,8 @@ def _conflict(tour: Tour, after: After) -> None:
 
 
 def _disconnected(tour: Tour, after: After) -> None:
+    # Gradio loads the page again some time after it was cut off; so that no view meets this, now.
+    after(lambda: StudioPage(tour.page, tour.page.url).expect_open(tour.first))
     tour.page.context.set_offline(True)
     after(tour.studio.expect_saved)
     after(tour.page.context.set_offline, False)

@@ -80,9 +80,11 @@ class Parity:
 
     @cached_property
     def model(self) -> DINOv:
-        model = build_model(self.config).eval()
-        model.load_state_dict(from_official(self.official_state_dict(model)), strict=True)
-        return model.to(self.device)
+        # Tests train it, too, whoever asks for it first.
+        with torch.inference_mode(mode=False):
+            model = build_model(self.config).eval()
+            model.load_state_dict(from_official(self.official_state_dict(model)), strict=True)
+            return model.to(self.device)
 
     def official_state_dict(self, model: DINOv) -> dict[str, Tensor]:
         """Every tensor of the official layout, without prefix."""
