@@ -42,6 +42,7 @@ def export_project(
     format_name: str = "coco",
     score_threshold: float | Mapping[Task, float] | None = None,
     with_images: bool = False,
+    with_results: bool = False,
     encoding: Encoding = "auto",
     results: Path | None = None,
     progress: Progress = unheard,
@@ -61,8 +62,10 @@ def export_project(
         score_threshold: the lowest score to write, for all or by task; the project's where none is
             given. Accepted instances are written whatever their score.
         with_images: also write the upright images, where the format's readers look for them.
+        with_results: also write ``results.json`` beside the annotations: a COCO results file with
+            the same ids, for evaluation tools.
         encoding: of the masks, with the format "coco".
-        results: where to write a COCO results file with the same ids, if anywhere.
+        results: where else to write such a results file, if anywhere.
         progress: told after every file how many of all are done; it may raise to stop.
 
     Raises:
@@ -87,8 +90,9 @@ def export_project(
         if with_images:
             folder = staging / format_.image_folder
             _copy_images(files, images, prepared, folder, progress)
-        if results is not None:
-            coco.write_results(prepared, results)
+        for path in (results, staging / "results.json" if with_results else None):
+            if path is not None:
+                coco.write_results(prepared, path)
         path = _publish(staging, destination, progress)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

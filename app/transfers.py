@@ -99,6 +99,7 @@ class Transfers:
         *,
         score_threshold: Mapping[Task, float] | None = None,
         with_images: bool = False,
+        with_results: bool = False,
     ) -> str:
         """Begin to write a project to a file; see ``exporting.export_project``.
 
@@ -108,6 +109,7 @@ class Transfers:
             file_name: of the file that ``exported_file`` gives.
             score_threshold: the lowest score to write, by task.
             with_images: also write the images.
+            with_results: also write a COCO results file.
 
         Returns:
             The id of the job; its result has ``name``, ``lines`` and ``lossless``.
@@ -125,6 +127,7 @@ class Transfers:
                 "format": format_name,
                 "score_threshold": dict(score_threshold or {}),
                 "with_images": with_images,
+                "with_results": with_results,
             },
             title=f"{title}, with the images" if with_images else title,
             lane=Lane.FILES,
@@ -174,6 +177,7 @@ class Transfers:
             format_name=asked["format"],
             score_threshold=thresholds,
             with_images=asked["with_images"],
+            with_results=asked.get("with_results", False),  # an older program's job has none
             progress=control.progress,
         )
         control.set_result(

@@ -29,6 +29,7 @@ class ExportAsked(Place):
 
     format: str
     with_images: bool = False
+    with_results: bool = False
     score_threshold: float | None = None
     task: Task | None = None
 
@@ -55,7 +56,7 @@ def bind(page: Page) -> None:
 
     def export(event: ExportAsked, session: Session) -> Updates:
         project = studio.project(str(event.project_id))
-        is_file = event.format == "coco" and not event.with_images
+        is_file = event.format == "coco" and not (event.with_images or event.with_results)
         name = export_file_name(project.name, "coco.json" if is_file else f"{event.format}.zip")
         thresholds = {}
         if event.score_threshold is not None and event.task is not None:
@@ -66,6 +67,7 @@ def bind(page: Page) -> None:
             name,
             score_threshold=thresholds,
             with_images=event.with_images,
+            with_results=event.with_results,
         )
         return answer({}, session, job_id)
 

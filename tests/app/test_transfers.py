@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from app.formats import FORMATS
 from app.importing import ImportedAs
 from app.project import InvalidInput, JobState, NotFound, Task
 
@@ -41,6 +42,48 @@ def test_what_was_exported_is_imported_into_another_project(marked, archive):
     assert sum(count.shown for count in studio.counts(other.id).values()) == 2
     transfers = studio._files.folder(other.id) / "transfers"
     assert list(transfers.iterdir()) == []
+
+
+def test_a_results_file_comes_along(marked):
+    studio = marked.studio
+    studio.segment_now(marked.id)
+    job_id = studio.transfers.start_export(
+        marked.id, "coco", "Patches.zip", with_images=True, with_results=True
+    )
+    assert wait(studio, job_id).state is JobState.DONE
+    archive = studio.transfers.exported_file(job_id)
+    with zipfile.ZipFile(archive) as file:
+        results = json.loads(file.read("results.json"))
+        (document,) = (n for n in file.namelist() if n.endswith(".json") and n != "results.json")
+        annotations = json.loads(file.read(document))["annotations"]
+    for row, annotation in zip(results, annotations, strict=True):
+        assert (row["image_id"], row["category_id"], row["score"]) == (
+            annotation["image_id"],
+            annotation["category_id"],
+            annotation["score"],
+        )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_results_file_stands_in_the_way_of_no_import(marked, name):
+    studio = marked.studio
+    studio.segment_now(marked.id)
+
+    def comes_back(with_results: bool) -> list[str]:
+        exported = studio.transfers.start_export(
+            marked.id, name, "Patches.zip", with_images=True, with_results=with_results
+        )
+        assert wait(studio, exported).state is JobState.DONE
+        archive = studio.transfers.exported_file(exported)
+        other = studio.create_project("Other")
+        job_id = studio.transfers.start_import(
+            other.id, [("p.zip", archive)], ImportedAs.ANNOTATIONS
+        )
+        job = wait(studio, job_id)
+        assert job.state is JobState.DONE, job.message
+        return job.result["lines"]
+
+    assert comes_back(with_results=True) == comes_back(with_results=False)
 
 
 def test_an_import_that_was_stopped_goes_on_without_doing_twice(marked, archive, monkeypatch):

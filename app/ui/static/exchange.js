@@ -121,6 +121,11 @@ function beside() {
   return h("p", { class: "st-subtle" }, text);
 }
 
+function tick(name, text) {
+  const box = h("input", { type: "checkbox", name, value: "true" });
+  return h("label", { class: "st-choice" }, box, text);
+}
+
 function openExport(state, { trigger }) {
   const lacks = h("p", { class: "st-hint" });
   const formats = h(
@@ -137,16 +142,16 @@ function openExport(state, { trigger }) {
   const fields = [
     h("label", { class: "st-labelled" }, "Format", formats),
     lacks,
-    h(
-      "label",
-      { class: "st-choice" },
-      h("input", { type: "checkbox", name: "with_images", value: "true" }),
-      "with the images, upright",
-    ),
+    tick("with_images", "with the images, upright"),
+    tick("with_results", "with a COCO results file, for evaluation tools"),
   ];
   const dialog = openDialog("Export", fields, "Export", async (data, outcome) => {
     outcome.replaceChildren(waiting("Writing …"));
-    const asked = { format: data.get("format"), with_images: data.has("with_images") };
+    const asked = {
+      format: data.get("format"),
+      with_images: data.has("with_images"),
+      with_results: data.has("with_results"),
+    };
     const job = await follows(state, dialog, outcome, () =>
       trigger("export_asked", { ...place(state), ...state.threshold, ...asked }),
     );
