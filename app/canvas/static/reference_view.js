@@ -19,6 +19,7 @@ export class ReferenceView {
     this.canvas = make("canvas", { class: "pc-layer" });
     this.stage = make("div", {
       class: "pc-reference-stage",
+      "aria-label": "No reference",
       tabindex: "0",
       role: "img",
       onkeydown: (event) => this.onKey(event),
