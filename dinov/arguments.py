@@ -18,6 +18,16 @@ def add_allow_loss(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mask_encoding(parser: argparse.ArgumentParser) -> None:
+    """Declare how masks are written in COCO files."""
+    parser.add_argument(
+        "--mask-encoding",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="auto: polygons, and RLE for masks with holes (default: auto)",
+    )
+
+
 def share(text: str) -> float:
     """Read a number from 0 to 1."""
     value = float(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dinov.arguments import at_least, share
+from dinov.arguments import add_mask_encoding, at_least, share
 from dinov.batch import BatchOptions
 from dinov.coco_presets import PRESETS
 from dinov.errors import InvalidOptions, InvalidReferences
@@ -69,12 +69,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="instances; or flat PNGs in a folder called like OUT, the better instance on top: "
         "category ids (semantic), or COCO panoptic (default: instances)",
     )
-    add(
-        "--mask-encoding",
-        choices=["auto", "polygon", "rle"],
-        default="auto",
-        help="auto: polygons, and RLE for masks with holes (default: auto)",
-    )
+    add_mask_encoding(parser)
     add(
         "--format",
         choices=PRESETS,

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dinov import coco
-from dinov.arguments import LOSS, add_allow_loss, at_least, share
+from dinov.arguments import LOSS, add_allow_loss, add_mask_encoding, at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
@@ -94,12 +94,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="look for each object on the frames before its first mark, too, the last of them "
         "first",
     )
-    add(
-        "--mask-encoding",
-        choices=["auto", "polygon", "rle"],
-        default="auto",
-        help="auto: polygons, and RLE for masks with holes (default: auto)",
-    )
+    add_mask_encoding(parser)
     add(
         "--grid",
         type=at_least(1),

@@ -12,12 +12,16 @@ from app.ui.snapshot import Snapshot
 from app.ui.strip import Strip
 
 
+def add_three(studio: Studio, project_id: str, folder: Path) -> list[int]:
+    paths = [folder / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        PillowImage.new("RGB", (40, 30), (number, 0, 0)).save(path)
+    return [image.id for image in studio.add_images(project_id, paths).added]
+
+
 def test_only_changed_images_are_told(studio: Studio, tmp_path: Path) -> None:
     project = studio.create_project("A")
-    for number in range(3):
-        PillowImage.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
-    paths = [tmp_path / f"{number}.png" for number in range(3)]
-    first, second, third = (image.id for image in studio.add_images(project.id, paths).added)
+    first, second, third = add_three(studio, project.id, tmp_path)
     strip = Strip()
 
     def told() -> dict:
@@ -40,10 +44,7 @@ def test_only_changed_images_are_told(studio: Studio, tmp_path: Path) -> None:
 
 def test_frames_are_told_with_their_place_in_a_sequence(studio: Studio, tmp_path: Path) -> None:
     project = studio.create_project("A")
-    for number in range(3):
-        PillowImage.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
-    paths = [tmp_path / f"{number}.png" for number in range(3)]
-    first, second, third = (image.id for image in studio.add_images(project.id, paths).added)
+    first, second, third = add_three(studio, project.id, tmp_path)
     strip = Strip()
     strip.tell(Snapshot.take(studio, project.id, None), ())
     sequence = studio.videos.make_sequence(project.id, "walk", [third, first])
