@@ -7,7 +7,7 @@ before it is weighted, attention as a matrix of all by all, masks of all proposa
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
 from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.model.queries import attention_allowed, point_grid
+from dinov.model.sampling import LevelSizes
 
 
 def plain_model(model: DINOv) -> DINOv:
@@ -42,7 +43,7 @@ def plain_arithmetic() -> Iterator[None]:
 def sample_plainly(
     memory: Tensor,
     projection: nn.Linear | None,
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes: LevelSizes,
     places: Tensor,
     weights: Tensor,
 ) -> Tensor:
@@ -52,8 +53,8 @@ def sample_plainly(
     maps = value.float().unflatten(-1, (heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)
     grids = places.permute(1, 3, 2, 4, 5, 0).flatten(0, 1)  # [B * h, Q, levels, points, 2]
     samples = []
-    level_maps = maps.split([height * width for height, width in sizes_hw], dim=-1)
-    for level, ((height, width), level_map) in enumerate(zip(sizes_hw, level_maps, strict=True)):
+    level_maps = maps.split([height * width for height, width in sizes.hw], dim=-1)
+    for level, ((height, width), level_map) in enumerate(zip(sizes.hw, level_maps, strict=True)):
         grid = 2 * grids[:, :, level] / grids.new_tensor([width, height]) - 1
         level_map = level_map.unflatten(-1, (height, width))
         samples.append(F.grid_sample(level_map, grid, align_corners=False))  # [B * h, D, Q, p]

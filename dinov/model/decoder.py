@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from dinov.boxes import inverse_sigmoid
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
 from dinov.model.layers import MLP, MultiheadAttention, in_pieces
-from dinov.model.position import box_position_code
+from dinov.model.position import box_position_code, code_periods
+from dinov.model.sampling import LevelSizes
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,14 @@ class Decoder(nn.Module):
         """
         # The memory runs from low to high resolution, unlike in the pixel decoder.
         coarse_first = list(reversed(levels))
-        sizes_hw = [(m.shape[-2], m.shape[-1]) for m in coarse_first]
+        sizes = LevelSizes.of(coarse_first)
+        periods = code_periods(vectors.shape[-1] // 2, vectors.device)
         memory = flatten_levels(coarse_first).float()  # may be kept in half precision
         boxes = reference = box_logits.sigmoid()
         states = []
         for layer in self.layers:
-            position = self.ref_point_head(box_position_code(reference, vectors.shape[-1]))
-            vectors = layer(vectors, position, reference, memory, sizes_hw, allowed, block)
+            position = self.ref_point_head(box_position_code(reference, periods))
+            vectors = layer(vectors, position, reference, memory, sizes, allowed, block)
             states.append(LayerState(self.norm(vectors), boxes))
             boxes = (self.bbox_embed(vectors) + inverse_sigmoid(reference)).sigmoid()
             reference = boxes.detach()
@@ -112,7 +114,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         boxes_cxcywh: Tensor,
         memory: Tensor,
-        sizes_hw: Sequence[tuple[int, int]],
+        sizes: LevelSizes,
         allowed: Tensor | None,
         block: int | None,
     ) -> Tensor:
@@ -124,7 +126,7 @@ class DecoderLayer(nn.Module):
             apart = where.reshape(-1, block, where.shape[-1])
             seen = self.self_attn(apart, apart, q.reshape(apart.shape)).view(q.shape)
         q = self.norm2(q + seen)
-        q = self.norm1(q + self.cross_attn(q + position, boxes_cxcywh, memory, sizes_hw))
+        q = self.norm1(q + self.cross_attn(q + position, boxes_cxcywh, memory, sizes))
         return self.norm3(q + in_pieces(self._feed_forward, q))
 
     def _feed_forward(self, q: Tensor) -> Tensor:

@@ -6,12 +6,11 @@ The sampling itself stands in ``sampling``, written twice: plainly, and fast for
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from dinov.model.sampling import project_and_sample
+from dinov.model.sampling import LevelSizes, project_and_sample
 
 
 class MultiScaleDeformableAttention(nn.Module):
@@ -48,7 +47,7 @@ class MultiScaleDeformableAttention(nn.Module):
         query: Tensor,
         references: Tensor,
         memory: Tensor,
-        sizes_hw: Sequence[tuple[int, int]],
+        sizes: LevelSizes,
         *,
         projected: bool = False,
     ) -> Tensor:
@@ -60,7 +59,7 @@ class MultiScaleDeformableAttention(nn.Module):
                 Offsets are in pixels of the level for points, in half box sizes over the number
                 of points for boxes.
             memory: [B, N, C], the levels one after the other.
-            sizes_hw: height and width of each level, in the order of ``memory``.
+            sizes: of the levels, in the order of ``memory``.
             projected: ``memory`` went through ``value_proj`` already, once for many calls.
 
         Returns:
@@ -73,11 +72,10 @@ class MultiScaleDeformableAttention(nn.Module):
         # Coordinate by coordinate, since arithmetic on pairs is slow.
         offsets = self.sampling_offsets(query).float().view(b, q, math.prod(lanes), 2)
         offsets = offsets.movedim(-1, 0).contiguous()  # [2, B, Q, heads * levels * points]
-        wh = torch.tensor([(w, h) for h, w in sizes_hw], dtype=torch.float32, device=query.device)
-        wh = wh.T[:, None, :, None].expand(2, *lanes).reshape(2, 1, 1, -1)
+        wh = sizes.wh.T[:, None, :, None].expand(2, *lanes).reshape(2, 1, 1, -1)
         references = references.movedim(-1, 0)[..., None]  # [2 or 4, B, Q, 1]
         if len(references) == 4:
             offsets = offsets * (references[2:] * (wh * (0.5 / self.points)))
         places = torch.addcmul(offsets, references[:2], wh).view(2, b, q, *lanes)
         projection = None if projected else self.value_proj
-        return self.output_proj(self.sample(memory, projection, sizes_hw, places, weights))
+        return self.output_proj(self.sample(memory, projection, sizes, places, weights))

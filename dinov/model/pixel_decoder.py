@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
 from dinov.model.layers import ConvNorm, in_pieces
-from dinov.model.position import map_position_code
+from dinov.model.position import code_periods, map_position_code
+from dinov.model.sampling import LevelSizes
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,24 @@ class PixelDecoder(nn.Module):
     def forward(self, features: Mapping[str, Tensor]) -> FeaturePyramid:
         """Backbone maps {"res2".."res5": [B, C, h, w]} to a pyramid."""
         maps = self.project(features)
-        sizes_hw = [(m.shape[-2], m.shape[-1]) for m in maps]
+        sizes = LevelSizes.of(maps)
+        periods = code_periods(self.level_embed.shape[1] // 2, maps[0].device)
         position = torch.cat(
             [
-                map_position_code(h, w, self.level_embed.shape[1], m.device) + level
-                for (h, w), m, level in zip(sizes_hw, maps, self.level_embed, strict=True)
+                map_position_code(h, w, periods) + level
+                for (h, w), level in zip(sizes.hw, self.level_embed, strict=True)
             ]
         )
-        references = pixel_centers(sizes_hw, maps[0].device)
+        references = pixel_centers(sizes.hw, maps[0].device)
 
         x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)  # [B, N, C]
         for layer in self.layers:
-            x = layer(x, position, references, sizes_hw)
+            x = layer(x, position, references, sizes)
 
-        parts = x.split([h * w for h, w in sizes_hw], dim=1)
+        parts = x.split([h * w for h, w in sizes.hw], dim=1)
         levels = tuple(
             part.transpose(1, 2).unflatten(2, size)
-            for part, size in zip(parts, sizes_hw, strict=True)
+            for part, size in zip(parts, sizes.hw, strict=True)
         )
         return FeaturePyramid(levels, self._mask_features(features["res2"], levels[0]))
 
@@ -126,14 +128,14 @@ class DeformableEncoderLayer(nn.Module):
         x: Tensor,
         position: Tensor,
         references: Tensor,
-        sizes_hw: Sequence[tuple[int, int]],
+        sizes: LevelSizes,
     ) -> Tensor:
         """[B, N, C] tokens, with [N, C] position codes and [1, N, 2] pixel centres."""
         value = self.self_attn.value_proj(x).float()  # samples are summed in single precision
 
         def layer(x: Tensor, position: Tensor, references: Tensor) -> Tensor:
             query, references = x + position, references.expand(x.shape[0], -1, -1)
-            x = self.norm1(x + self.self_attn(query, references, value, sizes_hw, projected=True))
+            x = self.norm1(x + self.self_attn(query, references, value, sizes, projected=True))
             return self.norm2(x + self.linear2(F.relu(self.linear1(x), inplace=True)))
 
         return in_pieces(layer, x, position[None], references)

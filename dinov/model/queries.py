@@ -81,7 +81,8 @@ class Queries(nn.Module):
         """
         count = category_embeddings.shape[-2]
         vectors = category_embeddings + self._mark
-        box_logits = inverse_sigmoid(vectors.new_tensor([0.0, 0.0, 1.0, 1.0]))
+        corner = vectors.new_zeros(2)  # not of numbers: they would be copied to the device
+        box_logits = inverse_sigmoid(torch.cat([corner, corner + 1]))
         return QueryGroup(
             QueryKind.CONTENT,
             vectors.expand(batch, -1, -1),
@@ -134,6 +135,5 @@ def point_grid(grid: int, padded_size_hw: tuple[int, int], device: torch.device)
     height, width = padded_size_hw
     axis = (torch.arange(grid, dtype=torch.float32, device=device) + 0.5) / grid
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    size = torch.tensor([6 / width, 6 / height], dtype=torch.float32, device=device)
-    centers = torch.stack([x.flatten(), y.flatten()], dim=-1)
-    return torch.cat([centers, size.expand(grid * grid, 2)], dim=-1)
+    sizes = torch.full_like(x, 6 / width), torch.full_like(y, 6 / height)
+    return torch.stack([x, y, *sizes], dim=-1).flatten(0, 1)

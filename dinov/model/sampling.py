@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,27 @@ QUERIES_AT_ONCE = 512
 """So many queries keep all their corners in a core's cache while they are worked on."""
 
 
+class LevelSizes(NamedTuple):
+    """The sizes of a pyramid's levels: numbers, and the same as a tensor that all layers share.
+
+    Every tensor made of numbers is copied to the device, which a GPU waits for.
+    """
+
+    hw: tuple[tuple[int, int], ...]
+    wh: Tensor  # [levels, 2] float32, width before height
+
+    @classmethod
+    def of(cls, levels: Sequence[Tensor]) -> LevelSizes:
+        """Of [B, C, h, w] maps, in their order and on their device."""
+        hw = tuple((level.shape[-2], level.shape[-1]) for level in levels)
+        wh = torch.tensor(hw, dtype=torch.float32, device=levels[0].device).flip(1)
+        return cls(hw, wh)
+
+
 def project_and_sample(
     memory: Tensor,
     projection: nn.Linear | None,
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes: LevelSizes,
     places: Tensor,
     weights: Tensor,
 ) -> Tensor:
@@ -32,7 +50,7 @@ def project_and_sample(
         memory: [B, N, C], the levels one after the other.
         projection: C to heads * D, of which each head samples its own D; None if ``memory`` is
             projected already.
-        sizes_hw: height and width of each level.
+        sizes: of the levels.
         places: [2, B, Q, heads, levels, points], x and y in pixels of the level, where the centre
             of the first pixel is (0.5, 0.5).
         weights: [B, Q, heads, levels, points].
@@ -42,26 +60,26 @@ def project_and_sample(
     """
     gather = memory.device.type == "cpu" and not torch.is_grad_enabled()
     way = project_and_gather if gather else project_and_sample_on_grids
-    return way(memory, projection, sizes_hw, places, weights)
+    return way(memory, projection, sizes, places, weights)
 
 
 def project_and_sample_on_grids(
     memory: Tensor,
     projection: nn.Linear | None,
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes: LevelSizes,
     places: Tensor,
     weights: Tensor,
 ) -> Tensor:
     """``project_and_sample`` in the plain way: what the fast way is compared with."""
     value = memory if projection is None else projection(memory)
     value = value.unflatten(-1, (places.shape[3], -1))
-    return sample_on_grids(value, sizes_hw, places, weights)
+    return sample_on_grids(value, sizes, places, weights)
 
 
 def project_and_gather(
     memory: Tensor,
     projection: nn.Linear | None,
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes: LevelSizes,
     places: Tensor,
     weights: Tensor,
 ) -> Tensor:
@@ -74,21 +92,21 @@ def project_and_gather(
     if projection is None or queries * heads >= memory.shape[1]:
         value = memory if projection is None else projection(memory)
         value = value.unflatten(-1, (heads, -1))
-        return gather_and_sum(value, sizes_hw, places, weights)[0].flatten(2)
-    raw, inside = gather_and_sum(memory[:, :, None], sizes_hw, places, weights)
+        return gather_and_sum(value, sizes, places, weights)[0].flatten(2)
+    raw, inside = gather_and_sum(memory[:, :, None], sizes, places, weights)
     projected = torch.einsum("bqhc,hdc->bqhd", raw, projection.weight.unflatten(0, (heads, -1)))
     # Outside is zero after the projection, too: the bias counts as far as the place is inside.
     return (projected + projection.bias.unflatten(0, (heads, -1)) * inside[..., None]).flatten(2)
 
 
 def gather_and_sum(
-    value: Tensor, sizes_hw: Sequence[tuple[int, int]], places: Tensor, weights: Tensor
+    value: Tensor, sizes: LevelSizes, places: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weighted sum of bilinear samples by ``embedding_bag``, zero outside the maps.
 
     Args:
         value: [B, N, heads, D], or [B, N, 1, D] if all heads sample the same.
-        sizes_hw: height and width of each level.
+        sizes: of the levels.
         places: [2, B, Q, heads, levels, points], x and y in pixels of the level.
         weights: [B, Q, heads, levels, points].
 
@@ -101,7 +119,7 @@ def gather_and_sum(
     compiling = torch.compiler.is_compiling()  # code for any number of queries, without a cache
     at_once = places.shape[2] if compiling else QUERIES_AT_ONCE
     make_lanes = _lanes.__wrapped__ if compiling else _lanes
-    lanes = make_lanes(tuple(sizes_hw), heads, places.shape[5], stride, value.device)
+    lanes = make_lanes(sizes.hw, heads, places.shape[5], stride, value.device)
     sums, inside = [], []
     for rows, image_places, image_weights in zip(
         table, places.flatten(3).unbind(1), weights.float().flatten(2), strict=True
@@ -195,14 +213,12 @@ def _corners(lanes: _Lanes, places: Tensor, weights: Tensor) -> tuple[Tensor, Te
     return index + lanes.corner_step, factor
 
 
-def sample_on_grids(
-    value: Tensor, sizes_hw: Sequence[tuple[int, int]], places: Tensor, weights: Tensor
-) -> Tensor:
+def sample_on_grids(value: Tensor, sizes: LevelSizes, places: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of bilinear samples by ``grid_sample``, zero outside the maps.
 
     Args:
         value: [B, N, heads, D], the levels one after the other.
-        sizes_hw: height and width of each level.
+        sizes: of the levels.
         places: [2, B, Q, heads, levels, points], x and y in pixels of the level.
         weights: [B, Q, heads, levels, points].
 
@@ -215,12 +231,10 @@ def sample_on_grids(
         weights.permute(0, 2, 3, 4, 1).contiguous().flatten(0, 1)[:, None]
     )  # [B * h, 1, l, p, Q]
     maps = value.float().permute(0, 2, 3, 1).flatten(0, 1)  # [B * h, D, N]
-    # Of all levels at once: every tensor made of numbers is a wait for a GPU.
-    wh = places.new_tensor([(width, height) for height, width in sizes_hw])
-    grids = 2 * places / wh[:, None, None] - 1
+    grids = 2 * places / sizes.wh[:, None, None] - 1
     total: Tensor | int = 0
-    level_maps = maps.split([height * width for height, width in sizes_hw], dim=-1)
-    for level, (size_hw, level_map) in enumerate(zip(sizes_hw, level_maps, strict=True)):
+    level_maps = maps.split([height * width for height, width in sizes.hw], dim=-1)
+    for level, (size_hw, level_map) in enumerate(zip(sizes.hw, level_maps, strict=True)):
         samples = F.grid_sample(
             level_map.unflatten(-1, size_hw), grids[:, level], align_corners=False
         )  # [B * h, D, p, Q]

@@ -12,7 +12,7 @@ import torch
 
 from dinov.model.build import build_model
 from dinov.model.heads import masks_of
-from dinov.model.position import map_position_code
+from dinov.model.position import code_periods, map_position_code
 from dinov.model.prompt_encoder import allowed_positions
 from dinov.model.queries import QueryKind, attention_allowed
 from dinov.postprocess import reference_demo
@@ -123,7 +123,7 @@ def test_where_a_prompt_may_look(tiny: Parity, kind: str) -> None:
 
 
 def test_position_code(tiny: Parity) -> None:
-    code = map_position_code(20, 28, 64, torch.device("cpu"))
+    code = map_position_code(20, 28, code_periods(32, torch.device("cpu")))
     tiny.check("refA/tap/sine_position_level0", code.T.reshape(1, 64, 20, 28), 1e-5)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from dinov.model.deformable_attention import MultiScaleDeformableAttention
+from dinov.model.sampling import LevelSizes
 
-SIZES = [(3, 5), (2, 4)]
+SIZES = LevelSizes.of([torch.empty(1, 1, 3, 5), torch.empty(1, 1, 2, 4)])
 
 
 def test_points_and_boxes_scale_offsets_differently() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dinov.model.sampling import (
     QUERIES_AT_ONCE,
+    LevelSizes,
     gather_and_sum,
     project_and_gather,
     project_and_sample,
@@ -18,7 +19,12 @@ from dinov.model.sampling import (
 )
 from dinov.plain import sample_plainly
 
-SIZES = [(3, 5), (2, 4)]
+
+def sizes_of(*sizes_hw: tuple[int, int]) -> LevelSizes:
+    return LevelSizes.of([torch.empty(1, 1, *size) for size in sizes_hw])
+
+
+SIZES = sizes_of((3, 5), (2, 4))
 
 
 def by_hand(value: Tensor, places: Tensor, weights: Tensor) -> Tensor:
@@ -27,7 +33,7 @@ def by_hand(value: Tensor, places: Tensor, weights: Tensor) -> Tensor:
     out = torch.zeros(b, q, heads, value.shape[-1])
     start = 0
     for level in range(levels):
-        height, width = SIZES[level]
+        height, width = SIZES.hw[level]
         grid = value[:, start : start + height * width].unflatten(1, (height, width))
         start += height * width
         for i, j, h, p in torch.cartesian_prod(*map(torch.arange, (b, q, heads, points))).tolist():
@@ -85,17 +91,23 @@ def test_gradients_are_those_of_the_definition() -> None:
         assert close.float().mean() > 0.9
 
 
-ODD_SIZES = ([(1, 1)], [(1, 7), (6, 1)], [(2, 2), (1, 1), (9, 13)], [(20, 27), (10, 14), (5, 7)])
+ODD_SIZES = [
+    sizes_of((1, 1)),
+    sizes_of((1, 7), (6, 1)),
+    sizes_of((2, 2), (1, 1), (9, 13)),
+    sizes_of((20, 27), (10, 14), (5, 7)),
+]
+TWO = sizes_of((20, 27), (10, 14))
 
 
 def question(
-    sizes_hw: list[tuple[int, int]], queries: int, batch: int = 2
+    sizes: LevelSizes, queries: int, batch: int = 2
 ) -> tuple[Tensor, torch.nn.Linear, Tensor, Tensor]:
     """Memory, projection, places and weights; many places on pixel centres, borders and outside."""
     generator = torch.Generator().manual_seed(queries)
-    count = sum(height * width for height, width in sizes_hw)
+    count = sum(height * width for height, width in sizes.hw)
     memory = torch.randn(batch, count, 16, generator=generator)
-    shape = (batch, queries, 4, len(sizes_hw), 3)
+    shape = (batch, queries, 4, len(sizes.hw), 3)
     places = torch.rand(2, *shape, generator=generator) * 16 - 1.5
     places[..., 0] = (places[..., 0] * 2).round() / 2
     places[..., 1] *= 1e6
@@ -104,24 +116,24 @@ def question(
     return memory, torch.nn.Linear(16, 8), places, weights
 
 
-@pytest.mark.parametrize("sizes_hw", ODD_SIZES)
+@pytest.mark.parametrize("sizes", ODD_SIZES, ids=lambda sizes: str(sizes.hw))
 @pytest.mark.parametrize("queries", [0, 1, 2, QUERIES_AT_ONCE + 3])
 @torch.no_grad()
-def test_gathering_equals_sampling_on_grids(sizes_hw: list[tuple[int, int]], queries: int) -> None:
-    memory, projection, places, weights = question(sizes_hw, queries)
-    expected = project_and_sample_on_grids(memory, projection, sizes_hw, places, weights)
-    got = project_and_gather(memory, projection, sizes_hw, places, weights)
+def test_gathering_equals_sampling_on_grids(sizes: LevelSizes, queries: int) -> None:
+    memory, projection, places, weights = question(sizes, queries)
+    expected = project_and_sample_on_grids(memory, projection, sizes, places, weights)
+    got = project_and_gather(memory, projection, sizes, places, weights)
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_a_place_that_is_not_a_number_spoils_its_own_query_only() -> None:
-    sizes_hw = [(20, 27), (10, 14)]
+    sizes = TWO
     for queries in (5, 300):  # projected after and before sampling
-        memory, projection, places, weights = question(sizes_hw, queries)
-        expected = project_and_gather(memory, projection, sizes_hw, places, weights)
+        memory, projection, places, weights = question(sizes, queries)
+        expected = project_and_gather(memory, projection, sizes, places, weights)
         places[0, 1, 3, 2, 0, 1] = math.nan
-        got = project_and_gather(memory, projection, sizes_hw, places, weights)
+        got = project_and_gather(memory, projection, sizes, places, weights)
         assert got[1, 3].isnan().any()
         expected[1, 3] = got[1, 3] = 0
         torch.testing.assert_close(got, expected)
@@ -129,20 +141,20 @@ def test_a_place_that_is_not_a_number_spoils_its_own_query_only() -> None:
 
 @torch.no_grad()
 def test_half_precision_is_summed_in_single_precision() -> None:
-    sizes_hw = [(20, 27), (10, 14)]
-    memory, projection, places, weights = question(sizes_hw, 300)
-    expected = project_and_gather(memory, projection, sizes_hw, places, weights)
+    sizes = TWO
+    memory, projection, places, weights = question(sizes, 300)
+    expected = project_and_gather(memory, projection, sizes, places, weights)
     half, same = memory.bfloat16(), projection.bfloat16()
-    got = project_and_gather(half, same, sizes_hw, places, weights.bfloat16())
+    got = project_and_gather(half, same, sizes, places, weights.bfloat16())
     assert got.dtype == torch.float32
     assert (got - expected).norm() < 0.02 * expected.norm()
 
 
 def test_gradients_flow_where_they_are_wanted() -> None:
-    memory, projection, places, weights = question([(20, 27), (10, 14)], 5)
+    memory, projection, places, weights = question(TWO, 5)
     for tensor in (memory, places, weights):
         tensor.requires_grad_()
-    out = project_and_sample(memory, projection, [(20, 27), (10, 14)], places, weights)
+    out = project_and_sample(memory, projection, TWO, places, weights)
     out.square().sum().backward()
     for tensor in (memory, places, weights, projection.weight, projection.bias):
         assert tensor.grad is not None
