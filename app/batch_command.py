@@ -34,6 +34,7 @@ _SHARED: dict[str, Callable[[str], Any]] = {
     "--mask-encoding": str,
     "--results": str,
     "--workers": at_least(1),
+    "--batch-size": at_least(1),
     "--cluster": str,
     "--cluster-workers": at_least(1),
 }

@@ -1,9 +1,8 @@
 """Any number of targets to one COCO file, in little memory, and from where it was if it is killed.
 
-Pictures are decoded ahead in threads, so that the device does not wait. Each result goes to a
-``Ledger`` at once; at the end the ledger becomes the COCO file, row by row. Memory is taken by the
-pictures at work and by the file names. The ``Work`` between the list of targets and the ledger can
-be done on many machines: ``dinov.cluster``.
+Each result goes to a ``Ledger`` at once; at the end the ledger becomes the COCO file, row by row.
+Memory is taken by the pictures at work and by the file names. The ``Work`` between the list of
+targets and the ledger can be done on many machines: ``dinov.cluster``.
 """
 
 from __future__ import annotations
@@ -11,28 +10,23 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dinov import coco, urls
+from dinov import coco
 from dinov.coco import CocoAnnotation, Encoding, Scalar
 from dinov.coco_presets import PRESETS, Preset
-from dinov.errors import DinovError, InvalidImage
-from dinov.images import read_rgb
 from dinov.ledger import Ledger, locked
 from dinov.masks import rle_area, rle_box_xyxy
 from dinov.panoptic import FlatMap, lay_flat, write_maps
-from dinov.targets import Target, TargetReader, absolute, check_targets, list_targets
-from dinov.types import Category, Image, Instance, Segmentation
+from dinov.targets import absolute, check_targets, list_targets
+from dinov.types import Category, Instance, Segmentation
+from dinov.work import Cluster, Entry, Segment, Work
 
 OutputType = Literal["instances", "semantic", "panoptic"]
-Entry = dict[str, Any]
-"""What came of a target, as it is kept in the ledger."""
 
 DEFAULT_WORKERS = 2
 
@@ -84,53 +78,12 @@ class BatchReport:
         return not self.dropped and not self.changed
 
 
-@dataclass(frozen=True)
-class Work:
-    """What is done with targets: decode ahead, segment one after the other, encode behind.
-
-    Attributes:
-        segment: finds the instances of one picture; called from one thread, in order.
-        encode: turns what was found, or the problem, into the entry of the ledger.
-        workers: threads that decode and encode.
-    """
-
-    segment: Callable[[Image], Segmentation]
-    encode: Callable[[Segmentation | str], Entry]
-    workers: int
-
-    def __call__(self, targets: Iterable[Target]) -> Iterator[Entry]:
-        """Yield the entry of each target, in order; what was segmented before Ctrl-C, too."""
-        # Full as long as each worker has one picture at work and one waiting.
-        window = 2 * self.workers
-        encoded: deque[Future[Entry]] = deque()
-        stopped: KeyboardInterrupt | None = None
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="batch")
-        try:
-            try:
-                for target, image in _decoded_ahead(targets, pool, window):
-                    found = _found(target, image, self.segment)
-                    encoded.append(pool.submit(self.encode, found))
-                    while encoded and (len(encoded) > window or encoded[0].done()):
-                        yield encoded.popleft().result()
-            except KeyboardInterrupt as interrupt:
-                stopped = interrupt
-            while encoded:
-                yield encoded.popleft().result()
-            if stopped is not None:
-                raise stopped
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-Cluster = Callable[[Work, Iterator[Target], int], Iterator[Entry]]
-"""Does work on so many targets elsewhere and yields their entries in the order of the targets."""
-
 _DEFAULT_OPTIONS = BatchOptions()
 
 
 def run_batch(
     targets: Sequence[str | Path],
-    segment: Callable[[Image], Segmentation],
+    segment: Segment,
     categories: Sequence[Category],
     output: Path,
     *,
@@ -147,12 +100,14 @@ def run_batch(
     same call goes on where it was, with the targets that were listed then. After Ctrl-C the file
     holds what is done, and the same call does the rest. A target that cannot be read or segmented
     is a problem of the report, and the others are done. The same call gives the same file, killed
-    or not, with any number of workers, on one machine or many.
+    or not, with any number of workers, on one machine or many; where several targets are computed
+    together, scores may differ in their last digits by which these are.
 
     Args:
         targets: files, folders, patterns, lists and archives; see ``targets.list_targets``.
-        segment: finds the instances of one picture; called from this thread, in order. On a
-            cluster it is pickled, and so must be what it refers to.
+        segment: finds the instances of one picture, or (``Together``) of several at once; called
+            from this thread, in order. On a cluster it is pickled, and so must be what it refers
+            to.
         categories: all that instances may belong to; numbered 1..N in the file, in this order.
         output: the file.
         options: how it is written.
@@ -264,46 +219,6 @@ def _do_pending(
         except KeyboardInterrupt:
             return True
     return False
-
-
-def _decoded_ahead(
-    targets: Iterable[Target], pool: ThreadPoolExecutor, window: int
-) -> Iterator[tuple[Target, Future[Image]]]:
-    waiting: deque[tuple[Target, Future[Image]]] = deque()
-    with closing(TargetReader()) as read:
-        for target in targets:
-            source: Path | bytes | str | InvalidImage
-            try:
-                source = read(target)
-            except InvalidImage as error:
-                source = error
-            waiting.append((target, pool.submit(_decode, source, target.place)))
-            if len(waiting) >= window:
-                yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
-
-
-def _decode(source: Path | bytes | str | InvalidImage, place: str) -> Image:
-    if isinstance(source, InvalidImage):
-        raise source
-    if isinstance(source, Path):
-        return read_rgb(source)
-    # What lies behind a URL is fetched here, in a thread, and the model does not wait for it.
-    return read_rgb(urls.read(source) if isinstance(source, str) else source, name=place)
-
-
-def _found(
-    target: Target, image: Future[Image], segment: Callable[[Image], Segmentation]
-) -> Segmentation | str:
-    """What is on a target, or in words why it could not be segmented."""
-    try:
-        return segment(image.result())
-    except DinovError as error:
-        return str(error)
-    except (MemoryError, RuntimeError) as error:  # too little memory is either of them
-        reason = (str(error).splitlines() or ["too little memory"])[0]
-        return f"Image {target.place} could not be segmented: {reason}"
 
 
 @dataclass

@@ -19,13 +19,12 @@ from dinov.batch import (
     DEFAULT_WORKERS,
     BatchOptions,
     BatchReport,
-    Cluster,
     require_writable,
     run_batch,
 )
 from dinov.download import CHECKPOINTS, default_directory, download
 from dinov.errors import DinovError
-from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
+from dinov.options import BATCH_SIZE_HELP, COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
 from dinov.references import read_references
 from dinov.segment_arguments import (
     ScoreThresholds,
@@ -35,7 +34,8 @@ from dinov.segment_arguments import (
     output_options,
 )
 from dinov.targets import check_targets
-from dinov.types import Category, Image, Segmentation
+from dinov.types import Category
+from dinov.work import Cluster, Segment
 
 if TYPE_CHECKING:
     from dinov.predictor import Predictor
@@ -231,6 +231,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, mps or the name of a GPU (default: auto)"
     )
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
+    parser.add_argument("--batch-size", type=at_least(1), metavar="N", help=BATCH_SIZE_HELP)
     parser.add_argument("--compile", action="store_true", help=COMPILE_HELP)
 
 
@@ -261,6 +262,7 @@ def _run_segment(arguments: argparse.Namespace) -> int:
         arguments.device,
         arguments.precision,
         arguments.input_size,
+        arguments.batch_size,
         arguments.compile,
     )
     predictor = model.load()
@@ -315,7 +317,7 @@ def _segment_batch(
     arguments: argparse.Namespace,
     options: BatchOptions,
     prompts: _Prompts,
-    segment: Callable[[Image], Segmentation],
+    segment: Segment,
     info: dict[str, coco.Scalar],
     cluster: Cluster | None,
 ) -> int:

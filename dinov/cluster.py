@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dinov import __version__
-from dinov.batch import Cluster, Entry, Work
 from dinov.errors import ClusterError, FingerprintMismatch
 from dinov.targets import Target
+from dinov.work import Cluster, Entry, Work
 
 if TYPE_CHECKING:
     import ray

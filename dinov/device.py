@@ -87,6 +87,11 @@ def describe_device(device: torch.device) -> str:
     return {"cpu": "CPU", "mps": "Apple GPU"}.get(device.type, str(device))
 
 
+def default_batch_size(device: torch.device) -> int:
+    """How many images are computed together: a few where operations wait for Python, else one."""
+    return 4 if device.type == "cuda" else 1
+
+
 def lower_weights(model: nn.Module, dtype: torch.dtype) -> None:
     """Keep the weights of linear layers and convolutions in ``dtype``, for use under ``autocast``.
 

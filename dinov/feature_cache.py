@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 
@@ -41,15 +41,32 @@ class FeatureCache(Generic[V]):
 
         A value larger than the whole cache is returned but not kept.
         """
-        if key in self._values:
+        return self.get_or_compute_many([key], lambda _: [compute()])[0]
+
+    def get_or_compute_many(
+        self, keys: Sequence[Hashable], compute: Callable[[Sequence[int]], Sequence[V]]
+    ) -> list[V]:
+        """The values of ``keys``, where those that are not there are computed together and kept.
+
+        Args:
+            keys: may hold one several times.
+            compute: of the positions in ``keys`` whose values are missing, of equal ones the first.
+        """
+        found = {key: self._values[key] for key in keys if key in self._values}
+        for key in found:
             self._values.move_to_end(key)
-            return self._values[key]
-        value = compute()
+        missing = {key: i for i, key in reversed(list(enumerate(keys))) if key not in found}
+        positions = sorted(missing.values())
+        for i, value in zip(positions, compute(positions) if positions else (), strict=True):
+            found[keys[i]] = value
+            self._keep(keys[i], value)
+        return [found[key] for key in keys]
+
+    def _keep(self, key: Hashable, value: V) -> None:
         if value.nbytes <= self.max_bytes:
             self._values[key] = value
             while self.nbytes > self.max_bytes:
                 self._values.popitem(last=False)
-        return value
 
     def clear(self) -> None:
         """Forget everything."""

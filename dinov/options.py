@@ -17,10 +17,17 @@ PRECISION_HELP = (
 """For the help of a command's ``--precision`` option."""
 
 COMPILE_HELP = (
-    "have torch compile the transformer layers, about a minute at the start: for GPUs and many "
-    "images; needs a C++ compiler"
+    "have torch compile the transformer layers, a minute (lite) to several (Swin) at the start: "
+    "for GPUs and many images; needs a C++ compiler"
 )
 """For the help of a command's ``--compile`` option."""
+
+BATCH_SIZE_HELP = (
+    "targets that the model computes together, those whose sizes let it; each is found as if it "
+    "were alone. Halved where memory does not suffice (default: 4 on NVIDIA GPUs, else 1, since "
+    "on CPUs it gains nothing)"
+)
+"""For the help of a command's ``--batch-size`` option."""
 
 LIKENESS_HELP = (
     "of the refer task: an object whose best candidate is less like its mark, -1 to 1, is not "

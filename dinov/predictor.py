@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,18 +14,12 @@ from dinov.checkpoints import load_model
 from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
 from dinov.corrections import corrected
-from dinov.device import (
-    autocast,
-    describe_device,
-    lower_weights,
-    resolve_device,
-    resolve_precision,
-)
+from dinov.device import describe_device, lower_weights, resolve_device, resolve_precision
 from dinov.errors import InvalidImage
-from dinov.feature_cache import FeatureCache
+from dinov.features import EncodedImage, ImageFeatures
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
-from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
+from dinov.model.dinov import DINOv, PointProposals, Proposals
 from dinov.model.heads import masks_of
 from dinov.options import (
     DEFAULT_INSTANCE_OPTIONS,
@@ -36,40 +29,23 @@ from dinov.options import (
 )
 from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
-from dinov.refer import ReferOptions, match_probabilities, surviving, take, to_referral
-from dinov.tiles import segment_in_tiles
+from dinov.refer import ReferOptions, as_marks, match_probabilities, only_alike, to_referral
+from dinov.tiles import segment_all
 from dinov.types import (
     Category,
     Image,
     Instance,
     Prompt,
-    PromptType,
     Reference,
     Referral,
     Segmentation,
 )
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 DEFAULT_CACHE_BYTES = 1 << 30
 DEFAULT_REFER_OPTIONS = ReferOptions()
 
 ANY_LIKENESS = -1.0
 """The lowest cosine there is: every candidate of the refer task is like enough."""
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """An image's features, and how its pixels became the model's input."""
-
-    pyramid: FeaturePyramid
-    transform: ImageTransform
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the features."""
-        return self.pyramid.nbytes
 
 
 @dataclass(frozen=True)
@@ -101,6 +77,7 @@ class Predictor:
         score_threshold: float | None = None,
         likeness_threshold: float = ANY_LIKENESS,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        batch_size: int | None = None,
         compile: bool = False,  # noqa: A002 - as torch calls it
     ) -> None:
         config = VARIANTS[variant]
@@ -114,15 +91,20 @@ class Predictor:
         )
         self.likeness_threshold = likeness_threshold
         self.checkpoint_hash = checkpoint_hash
-        self._resize = config.resize
-        self._dtype = resolve_precision(precision)
+        dtype = resolve_precision(precision)
         self._model = model.to(self.device).eval()
-        lower_weights(self._model, self._dtype)
+        lower_weights(self._model, dtype)
         if compile:
             compile_layers(self._model, self.device)
-        self._encoded: FeatureCache[EncodedImage] = FeatureCache(cache_bytes * 3 // 4)
-        self._proposals: FeatureCache[Proposals] = FeatureCache(cache_bytes // 8)
-        self._points: FeatureCache[PointProposals] = FeatureCache(cache_bytes // 8)
+        self._features = ImageFeatures(
+            self._model,
+            self.device,
+            dtype,
+            input_size=self.input_size,
+            resize=config.resize,
+            cache_bytes=cache_bytes,
+            batch_size=batch_size,
+        )
 
     @classmethod
     def from_checkpoint(
@@ -134,6 +116,7 @@ class Predictor:
         input_size: int | None = None,
         likeness_threshold: float | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        batch_size: int | None = None,
         compile: bool = False,  # noqa: A002
     ) -> Predictor:
         """Load a checkpoint by name or path; the file says which variant it is.
@@ -145,8 +128,9 @@ class Predictor:
             input_size: side in pixels to which images are resized; the checkpoint's own by default.
             likeness_threshold: of ``refer``; the checkpoint's own by default.
             cache_bytes: memory for features of images seen before.
-            compile: have torch compile the transformer layers, which takes about a minute when they
-                are used first; for GPUs and many images (see ``compiling``).
+            batch_size: so many targets are computed together; by default what suits the device.
+            compile: have torch compile the transformer layers, which takes minutes when they are
+                used first; for GPUs and many images (see ``compiling``).
 
         Raises:
             CheckpointError: if the file is missing, damaged or of another architecture.
@@ -168,6 +152,7 @@ class Predictor:
             score_threshold=float(threshold) if threshold else None,
             likeness_threshold=likeness_threshold,
             cache_bytes=cache_bytes,
+            batch_size=batch_size,
             compile=compile,
         )
 
@@ -182,14 +167,19 @@ class Predictor:
         return describe_device(self.device)
 
     @property
+    def batch_size(self) -> int:
+        """So many targets of one padded size are computed together, memory permitting."""
+        return self._features.batch_size
+
+    @property
     def kept_images(self) -> int:
         """How many images seen before need not be encoded again."""
-        return len(self._encoded)
+        return self._features.kept_images
 
     @property
     def kept_bytes(self) -> int:
         """Memory of all that is kept of images seen before."""
-        return self._encoded.nbytes + self._proposals.nbytes + self._points.nbytes
+        return self._features.kept_bytes
 
     def embed_references(
         self, references: Iterable[Reference], categories: Sequence[Category] = ()
@@ -220,14 +210,20 @@ class Predictor:
         Raises:
             InvalidPrompt: if a prompt is outside the image or has no area.
         """
-        encoded = self._encode(image, _content_key(image))
+        (embedded,) = self._features.in_batches(
+            lambda encoded: [self._embed(encoded[0], prompts)], [image]
+        )
+        return embedded
+
+    def _embed(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
         if not prompts:
             return torch.zeros(0, encoded.pyramid.levels[0].shape[1])
-        masks = [encoded.transform.apply_mask(rasterise(p, image.shape[:2])) for p in prompts]
+        transform = encoded.transform
+        masks = [transform.apply_mask(rasterise(p, transform.original_hw)) for p in prompts]
         stacked = torch.from_numpy(np.stack(masks)).to(self.device)
-        return self._compute(self._model.encode_prompts, encoded.pyramid, stacked).float().cpu()
+        step = self._model.encode_prompts
+        return self._features.compute(step, encoded.pyramid, stacked).float().cpu()
 
-    @torch.inference_mode()
     def segment(
         self,
         image: Image,
@@ -237,12 +233,39 @@ class Predictor:
         options: InstanceOptions = DEFAULT_INSTANCE_OPTIONS,
         max_examples: int = MAX_EXAMPLES,
         seed: int = 0,
-        tile: int | None = None,
+        tile: int | Literal["auto"] | None = None,
     ) -> Segmentation:
-        """Find all objects of the bank's categories in an image (the generic task).
+        """Find all objects of the bank's categories in an image; see ``segment_many``."""
+        (found,) = self.segment_many(
+            [image],
+            bank,
+            score_threshold=score_threshold,
+            options=options,
+            max_examples=max_examples,
+            seed=seed,
+            tile=tile,
+        )
+        return found
+
+    @torch.inference_mode()
+    def segment_many(
+        self,
+        images: Sequence[Image],
+        bank: PromptBank,
+        *,
+        score_threshold: float | Mapping[int, float] | None = None,
+        options: InstanceOptions = DEFAULT_INSTANCE_OPTIONS,
+        max_examples: int = MAX_EXAMPLES,
+        seed: int = 0,
+        tile: int | Literal["auto"] | None = None,
+    ) -> list[Segmentation]:
+        """Find all objects of the bank's categories in each of several images (the generic task).
+
+        Up to ``batch_size`` are computed together, each as if it were alone: scores differ in
+        their last digits at most.
 
         Args:
-            image: [H, W, 3] uint8 RGB.
+            images: [H, W, 3] uint8 RGB each, of any sizes.
             bank: made by ``embed_references`` of a predictor with the same fingerprint.
             score_threshold: lowest score to report, for all or by category id; where none is
                 given, the checkpoint's own. It hides what scores less and changes nothing else
@@ -251,7 +274,7 @@ class Predictor:
             max_examples: of a category with more prompts, so many are drawn at random.
             seed: of that draw.
             tile: search for small objects in squares of so many pixels of the image, too; for
-                large images (see ``tiles``).
+                large images (see ``tiles``). "auto" chooses the side for each of them.
 
         Raises:
             FingerprintMismatch: if the bank was made with another model or input size.
@@ -263,8 +286,7 @@ class Predictor:
         thresholds = _by_category(given, bank.category_ids, self.score_threshold)
         floors = [min(SCORE_FLOOR, *thresholds)] * len(thresholds)
 
-        def segment(part: Image) -> Segmentation:
-            logits, proposals, encoded = self._compare(part, concepts)
+        def found_in(encoded: EncodedImage, logits: Tensor, proposals: Proposals) -> Segmentation:
             probabilities = category_probabilities(logits, bank.category_ids, bank.negative_ids)
             # A score is at most the probability: no other mask can be shown.
             best, column = probabilities.max(1)
@@ -278,13 +300,22 @@ class Predictor:
                 options=options,
             )
 
-        found = segment(image) if tile is None else segment_in_tiles(image, segment, tile, options)
+        def segment(parts: Sequence[Image]) -> list[Segmentation]:
+            def step(encoded: Sequence[EncodedImage]) -> list[Segmentation]:
+                return [found_in(*compared) for compared in self._compare(encoded, concepts)]
+
+            return self._features.in_batches(step, parts)
+
+        found = segment_all(images, segment, tile, options, self.input_size)
         lowest = dict(zip(bank.category_ids, thresholds, strict=True))
 
         def shown(instances: Sequence[Instance]) -> tuple[Instance, ...]:
             return tuple(i for i in instances if i.score >= lowest[i.category_id])
 
-        return replace(found, instances=shown(found.instances), emptied=shown(found.emptied))
+        return [
+            replace(one, instances=shown(one.instances), emptied=shown(one.emptied))
+            for one in found
+        ]
 
     @torch.inference_mode()
     def compare(self, image: Image, concepts: Tensor) -> Comparison:
@@ -292,22 +323,25 @@ class Predictor:
 
         The proposals are kept: on an image seen before, new concepts cost their own decode only.
         """
-        logits, proposals, encoded = self._compare(image, concepts)
-        return Comparison(logits, _masks(proposals.mask_vectors, encoded), encoded.transform)
 
-    def _compare(self, image: Image, concepts: Tensor) -> tuple[Tensor, Proposals, EncodedImage]:
-        key = _content_key(image)
-        encoded = self._encode(image, key)
-        proposals = self._proposals.get_or_compute(
-            key, lambda: self._compute(self._model.decode_proposals, encoded.pyramid)
-        )
-        categories = self._compute(
-            self._model.decode_categories, encoded.pyramid, concepts.to(self.device)
-        )
-        logits = (proposals.vectors.float() @ categories.float().mT)[0]
-        return logits, proposals, encoded
+        def step(encoded: Sequence[EncodedImage]) -> list[Comparison]:
+            return [
+                Comparison(logits, _masks(proposals.mask_vectors, one), one.transform)
+                for one, logits, proposals in self._compare(encoded, concepts)
+            ]
 
-    @torch.inference_mode()
+        (comparison,) = self._features.in_batches(step, [image])
+        return comparison
+
+    def _compare(
+        self, encoded: Sequence[EncodedImage], concepts: Tensor
+    ) -> Iterator[tuple[EncodedImage, Tensor, Proposals]]:
+        """Each image with its proposals, and their logits [Q, K]."""
+        found = self._features.proposals(encoded)
+        decoded = self._features.decode(self._model.decode_categories, encoded, concepts)
+        for one, proposals, categories in zip(encoded, found, decoded, strict=True):
+            yield one, (proposals.vectors.float() @ categories.mT)[0], proposals
+
     def refer(
         self,
         image: Image,
@@ -318,13 +352,35 @@ class Predictor:
         likeness_threshold: float | None = None,
         max_candidates: int = 1,
     ) -> Referral:
-        """Find one particular object per category of the bank in an image (the refer task).
+        """Find one particular object per category of the bank in an image; see ``refer_many``."""
+        (referral,) = self.refer_many(
+            [image],
+            bank,
+            options=options,
+            score_threshold=score_threshold,
+            likeness_threshold=likeness_threshold,
+            max_candidates=max_candidates,
+        )
+        return referral
+
+    @torch.inference_mode()
+    def refer_many(
+        self,
+        images: Sequence[Image],
+        bank: PromptBank,
+        *,
+        options: ReferOptions = DEFAULT_REFER_OPTIONS,
+        score_threshold: float | Mapping[int, float] = 0.0,
+        likeness_threshold: float | None = None,
+        max_candidates: int = 1,
+    ) -> list[Referral]:
+        """Find one particular object per category of the bank in each image (the refer task).
 
         The prompts may lie on this very image or on others. What the points of the target propose
         is kept: on a target seen before, changed prompts cost a decode of their own queries only.
 
         Args:
-            image: [H, W, 3] uint8 RGB.
+            images: [H, W, 3] uint8 RGB each, of any sizes; see ``segment_many``.
             bank: made by ``embed_references``; each category stands for one object.
             options: where proposals are made and which of them are compared.
             score_threshold: lowest probability, among all proposals of the image, to report; for
@@ -341,67 +397,32 @@ class Predictor:
         """
         bank.require(self.fingerprint)
         embeddings = bank.concept_embeddings()
-        key = _content_key(image)
-        encoded = self._encode(image, key)
-        pyramid = encoded.pyramid
-
-        def compute() -> PointProposals:
-            points = self._compute(self._model.decode_points, pyramid, grid=options.grid)
-            return take(points, surviving(points, pyramid.mask_features, options))
-
-        points = self._points.get_or_compute((key, options), compute)
-        prompts = self._compute(self._model.decode_prompts, pyramid, embeddings.to(self.device))
-        scores = (prompts.float() @ points.vectors.float().mT)[0]
-        referral = to_referral(
-            match_probabilities(scores, bank.category_ids, bank.negative_ids),
-            points,
-            pyramid.mask_features,
-            bank.category_ids,
-            encoded.transform,
-            score_thresholds=_by_category(score_threshold, bank.category_ids, 0.0),
-            max_candidates=max_candidates,
-        )
+        thresholds = _by_category(score_threshold, bank.category_ids, 0.0)
         lowest = self.likeness_threshold if likeness_threshold is None else likeness_threshold
         objects = dict(zip(bank.category_ids, embeddings, strict=False))  # negatives follow them
-        return referral if lowest <= ANY_LIKENESS else self._alike(image, referral, objects, lowest)
 
-    def _alike(
-        self, image: Image, referral: Referral, objects: Mapping[int, Tensor], lowest: float
-    ) -> Referral:
-        found = [instance for ranked in referral.candidates.values() for instance in ranked]
-        marks = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in found]
-        embeddings = self.embed_prompts(image, marks)
-        alike = {
-            id(instance)
-            for instance, embedding in zip(found, embeddings, strict=True)
-            if torch.cosine_similarity(embedding, objects[instance.category_id], dim=0) >= lowest
-        }
-        candidates = {
-            number: tuple(instance for instance in ranked if id(instance) in alike)
-            for number, ranked in referral.candidates.items()
-        }
-        return Referral(referral.size_hw, candidates)
-
-    def _encode(self, image: Image, key: str) -> EncodedImage:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise InvalidImage(
-                f"Expected an image [height, width, 3] of uint8, got {image.shape} {image.dtype}. "
-                "Read files with dinov.images.read_rgb."
+        def found_in(encoded: EncodedImage, prompts: Tensor, points: PointProposals) -> Referral:
+            scores = (prompts @ points.vectors.float().mT)[0]
+            referral = to_referral(
+                match_probabilities(scores, bank.category_ids, bank.negative_ids),
+                points,
+                encoded.pyramid.mask_features,
+                bank.category_ids,
+                encoded.transform,
+                score_thresholds=thresholds,
+                max_candidates=max_candidates,
             )
+            if lowest <= ANY_LIKENESS:
+                return referral
+            embedded = self._embed(encoded, as_marks(referral))
+            return only_alike(referral, embedded, objects, lowest)
 
-        def compute() -> EncodedImage:
-            transform = ImageTransform.fit(
-                (image.shape[0], image.shape[1]), self.input_size, resize=self._resize
-            )
-            pixels = torch.from_numpy(transform.apply_image(image))[None].to(self.device)
-            pyramid = self._compute(self._model.encode_image, pixels)
-            return EncodedImage(pyramid.to(self._dtype), transform)
+        def step(encoded: Sequence[EncodedImage]) -> list[Referral]:
+            points = self._features.points(encoded, options)
+            prompts = self._features.decode(self._model.decode_prompts, encoded, embeddings)
+            return [found_in(*one) for one in zip(encoded, prompts, points, strict=True)]
 
-        return self._encoded.get_or_compute(key, compute)
-
-    def _compute(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with autocast(self.device, self._dtype):
-            return step(*args, **kwargs)
+        return self._features.in_batches(step, images)
 
 
 def _masks(mask_vectors: Tensor, encoded: EncodedImage) -> Tensor:
@@ -414,8 +435,3 @@ def _by_category(
     if isinstance(given, Mapping):
         return [given.get(i, otherwise) for i in category_ids]
     return [given] * len(category_ids)
-
-
-def _content_key(image: Image) -> str:
-    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
-    return f"{image.shape[0]}x{image.shape[1]}-{digest.hexdigest()}"

@@ -5,7 +5,7 @@ Pure functions. Source: parity notes of the published model, section 6.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from dinov.masks import instance_of
 from dinov.model.dinov import PointProposals
 from dinov.model.heads import masks_of
 from dinov.postprocess import resize_mask_logits
-from dinov.types import Referral
+from dinov.types import Prompt, PromptType, Referral
 
 _MASKS_AT_ONCE = 64
 """Masks are made in parts of so many, to bound the memory."""
@@ -157,6 +157,38 @@ def to_referral(
         for object_id, row in zip(object_ids, ranked, strict=True)
     }
     return Referral(transform.original_hw, candidates)
+
+
+def as_marks(referral: Referral) -> list[Prompt]:
+    """Each candidate as a mark of the object that it is taken for, all in their order."""
+    return [
+        Prompt(number, PromptType.MASK, rle=instance.rle)
+        for number, ranked in referral.candidates.items()
+        for instance in ranked
+    ]
+
+
+def only_alike(
+    referral: Referral, embeddings: Tensor, objects: Mapping[int, Tensor], lowest: float
+) -> Referral:
+    """Leave out candidates that are less like their object than they must be.
+
+    Args:
+        referral: what was found.
+        embeddings: [N, C] of ``as_marks(referral)``.
+        objects: the embedding [C] of each object.
+        lowest: cosine of both.
+    """
+    left = iter(embeddings)
+    candidates = {
+        number: tuple(
+            instance
+            for instance, embedding in [(one, next(left)) for one in ranked]
+            if torch.cosine_similarity(embedding, objects[number], dim=0) >= lowest
+        )
+        for number, ranked in referral.candidates.items()
+    }
+    return Referral(referral.size_hw, candidates)
 
 
 def final_mask_logits(

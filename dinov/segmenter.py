@@ -1,15 +1,15 @@
-"""What a batch does with one picture, as a value that other machines can be sent."""
+"""What a batch does with pictures, as a value that other machines can be sent."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dinov.download import find
-from dinov.options import InstanceOptions, tile_side
+from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.prompt_bank import PromptBank
 from dinov.types import Image, Segmentation
@@ -23,6 +23,7 @@ class ModelChoice:
     device: str = "auto"
     precision: str = "float32"
     input_size: int | None = None
+    batch_size: int | None = None
     compile: bool = False
 
     def load(self) -> Predictor:
@@ -39,6 +40,7 @@ class ModelChoice:
             precision=self.precision,
             input_size=self.input_size,
             cache_bytes=0,
+            batch_size=self.batch_size,
             compile=self.compile,
         )
 
@@ -64,7 +66,7 @@ class Finding:
 
 
 class Segmenter:
-    """Finds in a picture what a prompt bank holds.
+    """Finds in pictures what a prompt bank holds (a ``batch.ManySegmenter``).
 
     Pickled, it takes the weights along; unpickled, it has a model of its own, on whatever device
     its choice means there.
@@ -81,28 +83,30 @@ class Segmenter:
         bank.require(predictor.fingerprint)
         self._model, self._predictor, self._bank, self._finding = model, predictor, bank, finding
 
-    def __call__(self, image: Image) -> Segmentation:
-        """What is found in a picture, [H, W, 3] uint8 RGB; maybe nothing."""
+    @property
+    def batch_size(self) -> int:
+        """So many at once suit the device of its model."""
+        return self._predictor.batch_size
+
+    def segment_many(self, images: Sequence[Image]) -> list[Segmentation]:
+        """What is found in each picture, [H, W, 3] uint8 RGB; maybe nothing."""
         finding = self._finding
         if finding.task == "refer":
-            referral = self._predictor.refer(
-                image,
+            referrals = self._predictor.refer_many(
+                images,
                 self._bank,
                 score_threshold=finding.score_thresholds,
                 likeness_threshold=finding.likeness_threshold,
             )
-            return referral.best
-        tile = finding.tile
-        if tile == "auto":
-            tile = tile_side((image.shape[0], image.shape[1]), self._predictor.input_size)
-        return self._predictor.segment(
-            image,
+            return [referral.best for referral in referrals]
+        return self._predictor.segment_many(
+            images,
             self._bank,
             score_threshold=finding.score_thresholds,
             options=finding.options,
             max_examples=finding.max_examples,
             seed=finding.seed,
-            tile=tile,
+            tile=finding.tile,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

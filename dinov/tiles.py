@@ -7,7 +7,7 @@ object, and only if they do so behind every seam that cuts it. So nothing ends a
 
 Whatever fits into the overlap is complete in some tile. What is larger, or found in no tile, is
 known from the whole image. An object that several looks show, at a tile or at the whole, is
-reported once. One tile is in memory at a time; masks of the image stay run-length encoded.
+reported once. Tiles are parts of the image and no copies; its masks stay run-length encoded.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinov.errors import InvalidImage
 from dinov.masks import decode_rle, encode_rle_inside, rle_area, rle_box_xyxy, unite_rles
-from dinov.options import MIN_TILE, InstanceOptions
+from dinov.options import MIN_TILE, InstanceOptions, tile_side
 from dinov.overlaps import rle_overlaps, without_duplicates, without_nested
 from dinov.types import Image, Instance, Rle, Segmentation, SizeHW
 
@@ -95,9 +96,34 @@ def tiles_of(size_hw: SizeHW, side: int) -> list[Tile]:
     ]
 
 
+def segment_all(
+    images: Sequence[Image],
+    segment: Callable[[Sequence[Image]], Sequence[Segmentation]],
+    tile: int | Literal["auto"] | None,
+    options: InstanceOptions,
+    input_size: int,
+) -> list[Segmentation]:
+    """Segment several images, with or without tiles.
+
+    Args:
+        images: [H, W, 3] uint8 RGB each.
+        segment: finds all instances in each of several images of any size.
+        tile: the side of tiles, in pixels of the images; "auto" chooses it for each of them.
+        options: which of the found masks are one object.
+        input_size: to which the model resizes images.
+    """
+    sides = [tile_side(i.shape[:2], input_size) if tile == "auto" else tile for i in images]
+    pairs = list(zip(images, sides, strict=True))
+    whole = iter(segment([image for image, side in pairs if side is None]))
+    return [
+        next(whole) if side is None else segment_in_tiles(image, segment, side, options)
+        for image, side in pairs
+    ]
+
+
 def segment_in_tiles(
     image: Image,
-    segment: Callable[[Image], Segmentation],
+    segment: Callable[[Sequence[Image]], Sequence[Segmentation]],
     side: int,
     options: InstanceOptions,
 ) -> Segmentation:
@@ -105,7 +131,7 @@ def segment_in_tiles(
 
     Args:
         image: [H, W, 3] uint8 RGB.
-        segment: finds all instances in an image of any size.
+        segment: finds all instances in each of several images of any size.
         side: of a tile, in pixels of the image.
         options: which of the found masks are one object.
 
@@ -115,15 +141,14 @@ def segment_in_tiles(
     if side < MIN_TILE:
         raise InvalidImage(f"Tiles of {side} pixels are too small. Use {MIN_TILE} or more.")
     size_hw = (image.shape[0], image.shape[1])
-    whole = segment(image)
     tiles = tiles_of(size_hw, side)
     if len(tiles) == 1:
-        return whole
+        return segment([image])[0]
+    parts = [image[tile.top : tile.bottom, tile.left : tile.right] for tile in tiles]
+    whole, *seen_in_tiles = segment([image, *parts])
     found: list[tuple[Tile, Instance]] = []
     emptied: list[Instance] = []
-    for tile in tiles:
-        part = image[tile.top : tile.bottom, tile.left : tile.right]
-        seen = segment(np.ascontiguousarray(part))
+    for tile, seen in zip(tiles, seen_in_tiles, strict=True):
         found += [(tile, _placed(instance, tile, size_hw)) for instance in seen.instances]
         emptied += [_placed(instance, tile, size_hw) for instance in seen.emptied]
     return replace(merge(whole, found, options), emptied=tuple(emptied))

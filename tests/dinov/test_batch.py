@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dinov.coco_presets import PRESETS
 from dinov.errors import FingerprintMismatch, InvalidLedger, LedgerInUse
 from dinov.masks import encode_rle, instance_of
 from dinov.types import Category, Image, Instance, Segmentation
+from dinov.work import Segment, Together
 from tests.batch_at_scale import build, lines_done, words
 
 CATEGORIES = [Category(3, "dark"), Category(8, "light")]
@@ -69,7 +71,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def batch(photos: Path, segment: Segmenter, name: str = "out.json", **more: Any) -> BatchReport:
+def batch(photos: Path, segment: Segment, name: str = "out.json", **more: Any) -> BatchReport:
     targets = more.pop("targets", [photos])
     return run_batch(targets, segment, CATEGORIES, photos.parent / name, **more)
 
@@ -90,6 +92,59 @@ def test_the_file_is_what_coco_build_makes(photos: Path) -> None:
     assert ["4.png" in report.problems[0], "5.png" in report.problems[1]] == [True, True]
     assert steps == [(done, 8) for done in range(9)]
     assert not ledger_folder(photos.parent / "out.json").exists()
+
+
+class Several(Segmenter):
+    """Takes several pictures at once, and none of them if one is too bright."""
+
+    def __init__(self, batch_size: int, stop_at: int | None = None, bad: int | None = None) -> None:
+        super().__init__(stop_at)
+        self.batch_size = batch_size
+        self.bad = bad
+        self.asked: list[int] = []
+
+    def segment_many(self, images: Sequence[Image]) -> list[Segmentation]:
+        self.asked.append(len(images))
+        if self.bad in [image[0, 0, 0] for image in images]:
+            raise RuntimeError("CUDA error: too bright\nand more")
+        return [self(image) for image in images]
+
+
+@pytest.mark.parametrize(("batch_size", "most"), [(2, 2), (3, 3), (5, 4), (100, 6)])
+def test_pictures_together_give_the_same_file(photos: Path, batch_size: int, most: int) -> None:
+    batch(photos, Segmenter())
+    segment = Several(batch_size)
+    report = batch(photos, segment, "other.json")
+    assert segment.seen == [0, 1, 2, 3, 6, 7]
+    assert max(segment.asked) == most
+    assert ["4.png" in report.problems[0], "5.png" in report.problems[1]] == [True, True]
+    other = (photos.parent / "other.json").read_bytes()
+    assert other == (photos.parent / "out.json").read_bytes()
+    by_function = Together(lambda images: [Segmenter()(image) for image in images], batch_size)
+    batch(photos, by_function, "third.json")
+    assert (photos.parent / "third.json").read_bytes() == other
+
+
+def test_a_picture_that_fails_costs_none_of_its_batch(photos: Path) -> None:
+    segment = Several(4, bad=2)
+    report = batch(photos, segment)
+    assert segment.asked == [4, 1, 1, 1, 1, 2]
+    assert segment.seen == [0, 1, 3, 6, 7]
+    assert report.images == 5
+    (line,) = (line for line in report.problems if "2.png" in line)
+    assert line.endswith("2.png could not be segmented: CUDA error: too bright")
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 4, 5])
+def test_a_batch_stopped_among_pictures_goes_on_with_none_twice(photos: Path, stop_at: int) -> None:
+    batch(photos, Segmenter(), "whole.json")
+    first, second = Several(2, stop_at), Several(3)
+    assert batch(photos, first).stopped
+    assert not batch(photos, second).stopped
+    # What was found of a batch that was never finished is written down nowhere.
+    assert second.seen == [0, 1, 2, 3, 6, 7][stop_at // 2 * 2 :]
+    whole = (photos.parent / "whole.json").read_bytes()
+    assert (photos.parent / "out.json").read_bytes() == whole
 
 
 @pytest.mark.parametrize("workers", [1, 5])
@@ -250,14 +305,14 @@ import itertools, os, signal, sys
 from dinov import cli
 from dinov.predictor import Predictor
 
-segment, count = Predictor.segment, itertools.count(1)
+segment, count = Predictor.segment_many, itertools.count(1)
 
 def segment_or_die(*asked, **how):
     if next(count) == 20:
         os.kill(os.getpid(), signal.SIGKILL)
     return segment(*asked, **how)
 
-Predictor.segment = segment_or_die
+Predictor.segment_many = segment_or_die
 cli.main(sys.argv[1:])
 """
 

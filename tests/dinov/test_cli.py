@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from dinov import batch, cli
+from dinov import cli, work
 from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
-from dinov.masks import instance_of
+from dinov.masks import instance_of, rle_iou
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
@@ -153,6 +153,26 @@ def test_ways_to_write_that_do_not_fit_together_are_refused(
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_untrained_proposals_survive")
+@pytest.mark.parametrize("task", ["generic", "refer"])
+def test_targets_in_batches_give_the_same_instances(
+    segment: Segment, photos: Path, task: str
+) -> None:
+    with PIL.Image.open(photos / "t/1.jpg") as picture:
+        picture.rotate(180).save(photos / "t/2.png")
+    words: list[object] = ["--score-threshold", 0, "--mask-encoding", "rle", "--task", task]
+    found = []
+    for size in (1, 2):
+        assert segment(*words, "--batch-size", size) == 0
+        found.append(json.loads((photos / "out.json").read_text())["annotations"])
+    assert len(found[0]) == len(found[1]) >= 4
+    for one, other in zip(*found, strict=True):
+        assert [one[k] for k in ("image_id", "category_id")] == [
+            other[k] for k in ("image_id", "category_id")
+        ]
+        assert rle_iou(one["segmentation"], other["segmentation"]) > 0.99
+
+
 def test_masks_can_be_written_as_rle(segment: Segment, photos: Path) -> None:
     assert segment("--score-threshold", 0, "--mask-encoding", "rle") == 0
     document = json.loads((photos / "out.json").read_text())
@@ -165,11 +185,13 @@ def test_what_is_found_and_cannot_be_written_is_said_by_the_exit_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def emptied(_: object, image: Image, *__: object, **___: object) -> Segmentation:
-        size_hw = (image.shape[0], image.shape[1])
-        return Segmentation(size_hw, (), (instance_of(np.zeros(size_hw, np.bool_), 3, 0.9),))
+    def emptied(
+        _: object, images: Sequence[Image], *__: object, **___: object
+    ) -> list[Segmentation]:
+        nothing = [np.zeros(image.shape[:2], np.bool_) for image in images]
+        return [Segmentation(n.shape, (), (instance_of(n, 3, 0.9),)) for n in nothing]
 
-    monkeypatch.setattr(Predictor, "segment", emptied)
+    monkeypatch.setattr(Predictor, "segment_many", emptied)
     assert segment() == LOSS
     assert "Not written: 3 of 3 instances" in capsys.readouterr().err
     assert segment("--allow-loss") == 0
@@ -180,8 +202,8 @@ def test_what_is_found_and_cannot_be_written_is_said_by_the_exit_status(
 @pytest.fixture
 def _untrained_proposals_survive(monkeypatch: pytest.MonkeyPatch) -> None:
     anything = ReferOptions(grid=3, iou_threshold=-1e9, min_area=0)
-    refer = functools.partialmethod(Predictor.refer, options=anything)
-    monkeypatch.setattr(Predictor, "refer", refer)
+    refer = functools.partialmethod(Predictor.refer_many, options=anything)
+    monkeypatch.setattr(Predictor, "refer_many", refer)
 
 
 @pytest.mark.usefixtures("_untrained_proposals_survive")
@@ -230,7 +252,7 @@ def test_without_a_usable_target_nothing_is_written(
 def test_stopping_keeps_what_is_done(
     segment: Segment, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, seen = batch.read_rgb, []
+    read, seen = work.read_rgb, []
 
     def read_then_stop(path: Path) -> Any:
         seen.append(path)
@@ -238,7 +260,7 @@ def test_stopping_keeps_what_is_done(
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(batch, "read_rgb", read_then_stop)
+    monkeypatch.setattr(work, "read_rgb", read_then_stop)
     assert segment() == cli.STOPPED_BY_USER
     document = json.loads((photos / "out.json").read_text())
     assert [image["file_name"] for image in document["images"]] == ["1.jpg"]
@@ -250,14 +272,14 @@ def test_a_target_the_model_cannot_take_does_not_end_the_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    read = batch.read_rgb
+    read = work.read_rgb
 
     def read_or_fail(path: Path) -> Any:
         if path.name == "10.jpg":
             raise RuntimeError("out of memory\nlong details")
         return read(path)
 
-    monkeypatch.setattr(batch, "read_rgb", read_or_fail)
+    monkeypatch.setattr(work, "read_rgb", read_or_fail)
     assert segment() == 1
     assert "10.jpg could not be segmented: out of memory\n" in capsys.readouterr().err
     assert len(json.loads((photos / "out.json").read_text())["images"]) == 2

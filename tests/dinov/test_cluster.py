@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 
 from dinov import cli, cluster
-from dinov.batch import Cluster, Entry, Work, run_batch
+from dinov.batch import run_batch
 from dinov.checkpoints import save_model
 from dinov.cluster import MAX_BLOCK, block_size, ray_cluster, share_of
 from dinov.config import VARIANTS
@@ -28,6 +28,7 @@ from dinov.masks import encode_rle
 from dinov.model.build import build_model
 from dinov.targets import Target
 from dinov.types import Category, Image, Instance, Segmentation
+from dinov.work import Cluster, Entry, Work
 
 
 def test_blocks_are_small_enough_for_all_to_end_together() -> None:

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from dinov.errors import DeviceUnavailable, FingerprintMismatch, InvalidImage, InvalidPrompt
+from dinov import features
+from dinov.device import default_batch_size
+from dinov.errors import (
+    DeviceUnavailable,
+    FingerprintMismatch,
+    InvalidImage,
+    InvalidOptions,
+    InvalidPrompt,
+)
 from dinov.masks import encode_rle, rasterise, rle_iou
-from dinov.options import InstanceOptions
+from dinov.model.dinov import FeaturePyramid, Proposals
+from dinov.options import InstanceOptions, tile_side
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
 from dinov.types import Instance, Prompt, PromptType, Reference, Referral, Segmentation
@@ -274,7 +283,7 @@ def test_lower_precision_keeps_features_in_half_the_memory(precision: str) -> No
         assert all(vectors.dtype == torch.float32 for vectors in bank.positives.values())
         predictor.segment(photo(1), bank, score_threshold=0.0)
         predictor.refer(photo(1), bank)
-    assert half._encoded.nbytes * 2 == full._encoded.nbytes
+    assert half._features._encoded.nbytes * 2 == full._features._encoded.nbytes
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -295,3 +304,129 @@ def test_a_negative_on_a_positive_prompt_is_cut_out_of_it() -> None:
     assert not cut.negatives
     assert torch.equal(cut.positives[1], expected.positives[1])
     assert not torch.allclose(cut.positives[1], whole.positives[1])
+
+
+# Padded to three sizes; the second is the first again.
+MIXED = [photo(1), photo(1), photo(2, 120, 90), photo(3, 200, 80), photo(4), photo(5, 120, 84)]
+NEGATIVE = Prompt(1, PromptType.POINT, (5.0, 5.0), positive=False)
+
+
+def assert_same(found: Segmentation, expected: Segmentation) -> None:
+    """Some pixels of an edge may differ, and digits of a score that do not matter."""
+    assert found.size_hw == expected.size_hw
+    assert [i.category_id for i in found.instances] == [i.category_id for i in expected.instances]
+    for one, other in zip(found.instances, expected.instances, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert rle_iou(one.rle, other.rle) > 0.99
+
+
+def batches_seen(predictor: Predictor) -> list[int]:
+    """How many images the model is given at once, from now on."""
+    sizes: list[int] = []
+    encode = predictor._model.encode_image
+    predictor._model.encode_image = lambda pixels: sizes.append(len(pixels)) or encode(pixels)  # type: ignore[assignment, func-returns-value]
+    return sizes
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 28])
+def test_images_of_any_sizes_together_are_each_as_if_alone(cache_bytes: int) -> None:
+    alone, together = make_predictor(), make_predictor(batch_size=3, cache_bytes=cache_bytes)
+    bank = alone.embed_references([Reference(photo(0), [BOX, POINT, NEGATIVE])])
+    assert bank.negatives
+    sizes = batches_seen(together)
+    found = together.segment_many(MIXED, bank, score_threshold={1: 0.0, 2: 0.3})
+    assert sum(map(len, found)) > 6
+    for image, one in zip(MIXED, found, strict=True):
+        assert_same(one, alone.segment(image, bank, score_threshold={1: 0.0, 2: 0.3}))
+    assert together.segment_many([], bank) == []
+    # The same image twice is encoded once where it is kept.
+    assert sizes == ([3, 2, 1] if cache_bytes == 0 else [2, 2, 1])
+
+
+def test_what_is_kept_of_a_batch_need_not_be_computed_again() -> None:
+    predictor = make_predictor(batch_size=4)
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    predictor.segment(MIXED[0], bank)
+    sizes = batches_seen(predictor)
+    predictor.segment_many(MIXED, bank)
+    predictor.segment_many(MIXED[::-1], bank)
+    assert sizes == [1, 2, 1]
+    assert predictor.kept_images == 6
+    encoded = list(predictor._features._encoded._values.values())
+    storages = {one.pyramid.mask_features.untyped_storage().data_ptr() for one in encoded}
+    assert len(storages) == len(encoded)  # one can be forgotten without the others
+
+
+def test_objects_are_referred_to_in_many_images_as_if_in_each_alone() -> None:
+    alone, together = make_predictor(), make_predictor(batch_size=3)
+    bank = alone.embed_references([Reference(photo(0), [BOX, POINT, NEGATIVE])])
+    for lowest in (None, 0.0):  # of likeness: each candidate is embedded
+        how: dict[str, Any] = {"options": ANYTHING, "likeness_threshold": lowest}
+        how["max_candidates"] = 2
+        found = together.refer_many(MIXED, bank, **how)
+        for image, one in zip(MIXED, found, strict=True):
+            expected = alone.refer(image, bank, **how)
+            assert one.candidates.keys() == expected.candidates.keys()
+            for number, ranked in one.candidates.items():
+                assert ranked
+                assert_same(
+                    Segmentation(one.size_hw, ranked),
+                    Segmentation(one.size_hw, expected.candidates[number]),
+                )
+
+
+def test_tiles_are_computed_together_also_those_of_one_image() -> None:
+    alone, together = make_predictor(), make_predictor(batch_size=4, cache_bytes=0)
+    bank = alone.embed_references([Reference(photo(0), [BOX])])
+    images = [photo(1, 200, 260), photo(2, 90, 120)]
+    sizes = batches_seen(together)
+    found = together.segment_many(images, bank, score_threshold=0.0, tile=150)
+    for image, one in zip(images, found, strict=True):
+        assert_same(one, alone.segment(image, bank, score_threshold=0.0, tile=150))
+    assert sizes == [1, 4, 1]
+    chosen = together.segment_many(images, bank, score_threshold=0.0, tile="auto")
+    assert_same(chosen[1], alone.segment(images[1], bank, score_threshold=0.0))
+    side = tile_side((200, 260), together.input_size)
+    assert_same(chosen[0], alone.segment(images[0], bank, score_threshold=0.0, tile=side))
+
+
+def test_where_memory_does_not_suffice_fewer_images_are_computed_together() -> None:
+    predictor = make_predictor(batch_size=8, cache_bytes=0)
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    images = [photo(i) for i in range(7)]
+    expected = [predictor.segment(image, bank, score_threshold=0.0) for image in images]
+    sizes = batches_seen(predictor)
+    decode, room = predictor._model.decode_proposals, 2
+
+    def decode_if_it_fits(pyramid: FeaturePyramid) -> Proposals:
+        if len(pyramid.mask_features) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return decode(pyramid)
+
+    predictor._model.decode_proposals = decode_if_it_fits  # type: ignore[method-assign]
+    found = predictor.segment_many(images, bank, score_threshold=0.0)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert predictor.batch_size == 1
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        predictor.segment_many(images, bank)
+
+
+def test_how_many_images_are_computed_together_depends_on_the_device() -> None:
+    assert default_batch_size(torch.device("cpu")) == 1 == make_predictor().batch_size
+    assert default_batch_size(torch.device("cuda", 1)) > 1
+    with pytest.raises(InvalidOptions, match="Use 1 or more"):
+        make_predictor(batch_size=0)
+
+
+def test_without_a_cache_the_content_of_images_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(features, "_content_key", lambda _: pytest.fail("it takes time"))
+    predictor = make_predictor(cache_bytes=0)
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    assert len(predictor.segment(photo(1), bank, score_threshold=0.0)) > 0
+    predictor.refer(photo(1), bank)
+    assert predictor.kept_images == predictor.kept_bytes == 0

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from dinov import tiles
 from dinov.errors import InvalidImage
 from dinov.masks import decode_rle, instance_of, mask_iou
 from dinov.options import InstanceOptions
-from dinov.tiles import Tile, segment_in_tiles, tiles_of
+from dinov.tiles import Tile, tiles_of
 from dinov.types import Image, Mask, Segmentation
 
 OPTIONS = InstanceOptions()
 SIDE = 128
 
 
+def segment_in_tiles(
+    image: Image, segment: Callable[[Image], Segmentation], side: int, options: InstanceOptions
+) -> Segmentation:
+    """With what segments one image."""
+    return tiles.segment_in_tiles(image, lambda parts: list(map(segment, parts)), side, options)
+
+
 @pytest.mark.parametrize("size_hw", [(128, 128), (50, 700), (129, 128), (1000, 641), (300, 90)])
 @pytest.mark.parametrize("side", [64, 128, 200])
 def test_tiles_cover_everything_and_overlap(size_hw: tuple[int, int], side: int) -> None:
-    tiles = tiles_of(size_hw, side)
+    cover = tiles_of(size_hw, side)
     seen = np.zeros(size_hw, np.bool_)
-    for tile in tiles:
+    for tile in cover:
         assert 0 <= tile.top < tile.bottom <= size_hw[0]
         assert 0 <= tile.left < tile.right <= size_hw[1]
         assert tile.bottom - tile.top == min(side, size_hw[0])
@@ -36,7 +45,7 @@ def test_tiles_cover_everything_and_overlap(size_hw: tuple[int, int], side: int)
     for y, x in itertools.product(range(0, size_hw[0] - small, 7), range(0, size_hw[1] - small, 7)):
         assert any(
             t.top <= y and y + small <= t.bottom and t.left <= x and x + small <= t.right
-            for t in tiles
+            for t in cover
         )
 
 
