@@ -21,6 +21,9 @@ from dinov.types import Mask, Segmentation, SizeHW
 MASK_STRIDE = 4
 """Mask logits have one value per 4 x 4 pixels of the padded input."""
 
+_MOST_SHRINKING_ON_GPUS = 32
+"""Times. They keep the weights of all pixels that make one in 48 KB, which end at 47."""
+
 REFERENCE_DEMO_THRESHOLDS = (0.12, 0.08, 0.04, 1e-7)
 
 
@@ -202,9 +205,12 @@ def resize_mask_logits(mask_logits: Tensor, transform: ImageTransform) -> Tensor
     """
     height, width = transform.input_hw
     padded = _interpolate(mask_logits, transform.padded_hw, mode="bilinear")
-    return _interpolate(
-        padded[:, :height, :width], transform.original_hw, mode="bicubic", antialias=True
-    )
+    inside = padded[:, :height, :width]
+    original_height, original_width = transform.original_hw
+    if max(height / original_height, width / original_width) > _MOST_SHRINKING_ON_GPUS:
+        inside = inside.cpu()
+    resized = _interpolate(inside, transform.original_hw, mode="bicubic", antialias=True)
+    return resized.to(mask_logits.device)
 
 
 def _interpolate(maps: Tensor, size_hw: SizeHW, *, mode: str, antialias: bool = False) -> Tensor:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
 
 from dinov.images import ImageTransform
 from dinov.masks import decode_rle, mask_iou, rle_box_xyxy
 from dinov.options import InstanceOptions
 from dinov.postprocess import (
+    MASK_STRIDE,
     category_probabilities,
     mask_quality,
     resize_mask_logits,
@@ -21,7 +24,7 @@ from dinov.postprocess import (
     upsample_mask,
     without_specks,
 )
-from dinov.types import Segmentation
+from dinov.types import Segmentation, SizeHW
 
 
 def blob(center: tuple[float, float], radius: float, size: tuple[int, int] = (24, 32)) -> Tensor:
@@ -217,3 +220,26 @@ class TestToInstances:
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Expected"):
         InstanceOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("original_hw", "place"), [((10, 14), "cpu"), ((12, 40), "cpu"), ((30, 40), "cuda")]
+)
+def test_masks_of_tiny_images_are_shrunk_where_that_is_possible(
+    monkeypatch: pytest.MonkeyPatch, original_hw: SizeHW, place: str
+) -> None:
+    """A GPU cannot make one pixel of so many; here it only pretends to be there."""
+    resize, places = F.interpolate, []
+
+    def watched(maps: Tensor, **how: Any) -> Tensor:
+        if how["antialias"]:
+            places.append(maps.device.type)
+        return resize(maps, **how)
+
+    monkeypatch.setattr(F, "interpolate", watched)
+    transform = ImageTransform.fit(original_hw, 640, resize="shortest")
+    with FakeTensorMode():
+        size_hw = tuple(side // MASK_STRIDE for side in transform.padded_hw)
+        result = resize_mask_logits(torch.empty(2, *size_hw, device="cuda"), transform)
+    assert places == [place]
+    assert (result.shape, result.device.type) == ((2, *original_hw), "cuda")
