@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
+from dinov.arguments import at_least
 from dinov.checkpoints import load_model
 from dinov.compiling import compile_layers
 from dinov.config import VARIANTS
@@ -66,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with the stages: how many times faster they are than {PLAIN}",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=4, help="with the stages: so many targets in a batch"
+        "--batch-size",
+        type=at_least(1),
+        metavar="N",
+        help="so many targets together (default: 4 with the stages, else what suits the device)",
     )
     parser.add_argument(
         "--targets", type=int, metavar="N", help="the memory of so many targets that are kept"
@@ -101,18 +105,21 @@ def measure(predictor: Predictor, image: Image, *, runs: int = 5) -> dict[str, A
         What was measured: seconds are medians, ``peak_mib`` is of the whole process.
     """
     steps: dict[str, list[float]] = {"first_reference": [], "first_target": [], "new_prompt": []}
+    together, size = list[float](), predictor.batch_size
     found = 0
     for i in range(runs + 1):
-        reference, target = _unseen(image, 2 * i), _unseen(image, 2 * i + 1)
+        reference, target, *batch = (_unseen(image, (2 + size) * i + j) for j in range(2 + size))
         changed = _marked(reference, i + 1)
         encode, bank = _timed(predictor.embed_references, [_marked(reference, 0)])
         first, result = _timed(predictor.segment, target, bank)
         embed, other_bank = _timed(predictor.embed_references, [changed])
         decode, _ = _timed(predictor.segment, target, other_bank)
+        many, _ = _timed(predictor.segment_many, batch, bank) if size > 1 else (size * first, [])
         if i > 0:  # the first run warms up
             for name, value in zip(steps, (encode, first, embed + decode), strict=True):
                 steps[name].append(value)
             found = len(result)
+            together.append(many / size)
     medians = {name: round(statistics.median(values), 4) for name, values in steps.items()}
     return {
         "variant": predictor.variant,
@@ -122,7 +129,8 @@ def measure(predictor: Predictor, image: Image, *, runs: int = 5) -> dict[str, A
         "image_hw": list(image.shape[:2]),
         "runs": runs,
         "seconds": medians,
-        "targets_per_second": round(1 / medians["first_target"], 2),
+        "targets_per_second": round(1 / statistics.median(together), 2),
+        "batch_size": size,
         "instances_in_last_target": found,
         "peak_mib": _peak_mib(predictor.device),
     }
@@ -185,7 +193,8 @@ def stage_report(args: argparse.Namespace, image: Image) -> dict[str, Any]:
     if args.compile:
         compile_layers(model, device)
     way = Way(model, device, dtype)
-    seconds, costs = measure_stages(way, work, runs=args.runs, batch_size=args.batch_size)
+    batch_size = args.batch_size or 4
+    seconds, costs = measure_stages(way, work, runs=args.runs, batch_size=batch_size)
     encode = seconds["backbone"] + seconds["pixel_decoder"]
     report = {
         "variant": variant,
@@ -202,7 +211,7 @@ def stage_report(args: argparse.Namespace, image: Image) -> dict[str, Any]:
         ),
         "cost_seconds": {name: round(value, 5) for name, value in costs.items()},
         "images_per_second_in_a_batch": round(1 / costs["one_more_target_in_a_batch"], 2),
-        "batch_size": args.batch_size,
+        "batch_size": batch_size,
     }
     if args.compare:
         exact = plain_model(_model(args)[0].to(device).eval())
@@ -244,7 +253,8 @@ def as_table(report: dict[str, Any]) -> str:
             f"  new reference, one prompt      {seconds['first_reference']:8.3f} s",
             f"  Segment on a new target        {seconds['first_target']:8.3f} s",
             f"  changed prompt, seen images    {seconds['new_prompt']:8.3f} s",
-            f"  throughput on new targets      {report['targets_per_second']:8.2f} images/s",
+            f"  throughput on new targets      {report['targets_per_second']:8.2f} images/s, "
+            f"{report['batch_size']} at a time",
             f"  peak memory                    {report['peak_mib']:8d} MiB",
         ]
     )
@@ -279,6 +289,7 @@ def _predictor(args: argparse.Namespace) -> Predictor:
             device=args.device,
             precision=args.precision,
             input_size=args.input_size,
+            batch_size=args.batch_size,
             compile=args.compile,
         )
     return Predictor(
@@ -288,6 +299,7 @@ def _predictor(args: argparse.Namespace) -> Predictor:
         device=args.device,
         precision=args.precision,
         input_size=args.input_size,
+        batch_size=args.batch_size,
         compile=args.compile,
     )
 

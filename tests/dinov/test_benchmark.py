@@ -25,6 +25,13 @@ def test_json_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(seconds > 0 for seconds in report["seconds"].values())
 
 
+def test_throughput_is_that_of_targets_together(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--json", "--input-size", "64", "--batch-size", "3") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["batch_size"] == 3
+    assert report["targets_per_second"] > 0
+
+
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     assert "changed prompt, seen images" in capsys.readouterr().out

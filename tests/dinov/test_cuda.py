@@ -17,6 +17,7 @@ from dinov.images import read_rgb
 from dinov.masks import rle_iou
 from dinov.predictor import Predictor
 from dinov.prompt_bank import PromptBank
+from dinov.refer import ReferOptions
 from dinov.references import read_references
 from dinov.tracker import VideoTracker
 from dinov.types import Category, Image, Instance, Prompt, PromptType, Reference
@@ -115,6 +116,35 @@ def test_the_same_object_again(on_cpu: Predictor, on_gpu: Predictor, example: Pa
     assert_same(found.best.instances, wanted.best.instances)
 
 
+def test_several_targets_together_are_each_as_if_alone(
+    lite_checkpoint: Path, on_gpu: Predictor, example: Path, targets: list[Image]
+) -> None:
+    assert on_gpu.batch_size > 1
+    together = Predictor.from_checkpoint(
+        str(lite_checkpoint), device="cuda", cache_bytes=0, batch_size=3
+    )
+    images = [*targets, *(np.ascontiguousarray(target[:, ::-1]) for target in targets)]
+    bank = on_gpu.embed_references(read_references(example / "references.json"))
+    alone = [on_gpu.segment(image, bank) for image in images]
+    assert sum(map(len, alone)) > 4
+    for found, wanted in zip(together.segment_many(images, bank), alone, strict=True):
+        assert_same(found.instances, wanted.instances)
+    referrals = together.refer_many(images, bank, likeness_threshold=0.0)
+    for image, referral in zip(images, referrals, strict=True):
+        assert_same(
+            referral.best.instances,
+            on_gpu.refer(image, bank, likeness_threshold=0.0).best.instances,
+        )
+
+
+def test_tiles_together_are_each_as_if_alone(
+    on_cpu: Predictor, on_gpu: Predictor, example: Path, targets: list[Image]
+) -> None:
+    bank = on_cpu.embed_references(read_references(example / "references.json"))
+    found, wanted = (p.segment(targets[0], bank, tile=256) for p in (on_gpu, on_cpu))
+    assert_same(found.instances, wanted.instances)
+
+
 def test_the_same_track(on_cpu: Predictor, on_gpu: Predictor, example: Path) -> None:
     reference = next(iter(read_references(example / "references.json")))
     frames = [np.roll(reference.image, 12 * step, axis=1) for step in range(4)]
@@ -158,11 +188,13 @@ def test_a_batch_is_the_same_file(example: Path, tmp_path: Path) -> None:
         assert rle_iou(row["segmentation"], other["segmentation"]) >= SAME
 
 
-@pytest.mark.parametrize("size_hw", [(1, 1), (31, 250), (300, 40)])
+@pytest.mark.parametrize("size_hw", [(1, 1), (2, 3), (31, 250), (300, 40)])
 def test_images_of_any_size(size_hw: tuple[int, int]) -> None:
     predictor = make_predictor(device="cuda")
     height, width = size_hw
     prompt = Prompt(1, PromptType.POINT, (width / 2, height / 2))
     bank = predictor.embed_references([Reference(photo(0, *size_hw), [prompt])])
     assert predictor.segment(photo(1, *size_hw), bank, score_threshold=0.0).size_hw == size_hw
-    assert predictor.refer(photo(1, *size_hw), bank).size_hw == size_hw
+    # Untrained proposals survive, and their masks are brought to the size of the image.
+    anything = ReferOptions(grid=4, iou_threshold=-1e9, min_area=0)
+    assert predictor.refer(photo(1, *size_hw), bank, options=anything).size_hw == size_hw
