@@ -18,7 +18,13 @@ from dinov.evaluation import options, report
 from dinov.evaluation.episodes import Episode, draw_episodes
 from dinov.evaluation.few_shot import MethodResult, evaluate
 from dinov.evaluation.few_shot_pictures import few_shot_cases
-from dinov.evaluation.methods import CosineMethod, ForegroundMethod, Method, PredictorMethod
+from dinov.evaluation.methods import (
+    BestProposalMethod,
+    CosineMethod,
+    ForegroundMethod,
+    Method,
+    PredictorMethod,
+)
 from dinov.evaluation.pictures import write_page
 from dinov.predictor import Predictor
 from dinov.training.datasets import read_folders
@@ -76,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.checkpoint)
     predictor = _predictor(loaded, args)
     dinov = PredictorMethod(predictor)
-    methods: list[Method] = [dinov, *_baselines(args, loaded, predictor)]
+    limit = BestProposalMethod(predictor)
+    methods: list[Method] = [dinov, limit, *_baselines(args, loaded, predictor)]
     reports = [_measure(args, predictor, dinov, methods, episodes, count) for count in shots]
     if len(reports) > 1:
         text = report.references_table(reports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 import cv2
@@ -18,11 +19,15 @@ from dinov.feature_cache import FeatureCache
 from dinov.images import ImageTransform, read_rgb
 from dinov.masks import decode_rle, rasterise
 from dinov.model.dinov import DINOv
+from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.training.samples import Sample
 from dinov.types import Image, Mask, PromptType, Segmentation
 
 _CACHE_BYTES = 1 << 30
+_EVERY_PROPOSAL = InstanceOptions(
+    nms_threshold=1, containment_threshold=1, max_instances=sys.maxsize
+)
 
 
 class Method(Protocol):
@@ -57,6 +62,35 @@ class PredictorMethod:
         bank = self._predictor.embed_references(episode.references(kind))
         image = read_rgb(episode.target.path)
         return self._predictor.segment(image, bank, score_threshold=score_threshold)
+
+
+class BestProposalMethod:
+    """Of everything DINOv proposes in a target, the one mask that covers the truth best.
+
+    It knows the truth: no choice of scores and thresholds that shows one mask could do better.
+    What it lacks was not proposed; what it is ahead of DINOv is lost in recognising the concept.
+    """
+
+    name = "best single proposal"
+    thresholds: Curve = np.zeros(1)
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        """See ``Method``."""
+        truth = episode.truth()
+        if not truth.any():
+            return map_coverage(np.full(truth.shape, -1.0), truth, self.thresholds)
+        bank = self._predictor.embed_references(episode.references(kind))
+        proposed = self._predictor.segment(
+            read_rgb(episode.target.path), bank, score_threshold=0, options=_EVERY_PROPOSAL
+        )
+        covers = [
+            map_coverage(decode_rle(instance.rle) - 1.0, truth, self.thresholds)
+            for instance in proposed.instances
+        ]
+        return max(covers, key=lambda cover: float(cover.iou[0]))
 
 
 class CosineMethod:

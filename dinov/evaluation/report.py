@@ -112,8 +112,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 def references_table(reports: Sequence[Mapping[str, Any]]) -> str:
     """One table of few-shot reports that differ in the number of references only."""
     rows = []
-    for report in reports:
-        for method in report["methods"]:
+    for methods in zip(*(report["methods"] for report in reports), strict=True):
+        for report, method in zip(reports, methods, strict=True):
             absent = method["false_positive_area"]
             rows.append(
                 [
@@ -124,7 +124,6 @@ def references_table(reports: Sequence[Mapping[str, Any]]) -> str:
                     "–" if absent is None else f"{absent:.1%}",
                 ]
             )
-    rows.sort(key=lambda row: row[0] != reports[0]["methods"][0]["name"])
     kinds = list(reports[0]["methods"][0]["iou"])
     header = ["method", "references", *kinds, "threshold", "area found where absent"]
     return "Mean over categories of the IoU, on the same targets.\n\n" + table(header, rows)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import PIL.Image
@@ -17,13 +18,15 @@ from dinov.errors import InvalidDataset
 from dinov.evaluation import command, report
 from dinov.evaluation.episodes import Episode, draw_episodes
 from dinov.evaluation.few_shot import MethodResult, evaluate
-from dinov.evaluation.methods import CosineMethod, ForegroundMethod
+from dinov.evaluation.methods import BestProposalMethod, CosineMethod, ForegroundMethod
 from dinov.evaluation.metrics import Coverage, Curve, map_coverage
 from dinov.images import read_rgb
-from dinov.masks import rasterise
+from dinov.masks import instance_of, rasterise
 from dinov.model.build import build_model
+from dinov.options import InstanceOptions
+from dinov.predictor import Predictor
 from dinov.training.datasets import read_folders
-from dinov.types import PromptType
+from dinov.types import Image, Mask, PromptType, Reference, Segmentation
 
 WriteFolder = Callable[..., Path]
 KINDS = [PromptType.MASK, PromptType.POINT]
@@ -155,6 +158,39 @@ def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode], precis
     assert (np.diff(coverage.area) <= 0).all()
 
 
+class ProposingPredictor:
+    """Proposes what a test says, whatever is marked."""
+
+    def __init__(self, *masks: Mask) -> None:
+        self.masks = masks
+
+    def embed_references(self, references: list[Reference]) -> None: ...
+
+    def segment(
+        self, image: Image, bank: None, *, score_threshold: float, options: InstanceOptions
+    ) -> Segmentation:
+        assert score_threshold == 0
+        assert options.nms_threshold == options.containment_threshold == 1
+        found = tuple(instance_of(mask, 1, 0.01) for mask in self.masks)
+        return Segmentation(image.shape[:2], found)
+
+
+def test_the_best_proposal_is_the_one_that_covers_the_truth(episodes: list[Episode]) -> None:
+    episode = next(episode for episode in episodes if not episode.absent)
+    truth = episode.truth()
+    half = truth.copy()
+    half[: int(np.nonzero(truth)[0].mean())] = False
+    method = BestProposalMethod(cast(Predictor, ProposingPredictor(~truth, half)))
+    (iou,) = method.cover(episode, PromptType.BOX).iou
+    assert iou == pytest.approx(half.sum() / truth.sum())
+
+
+def test_the_best_proposal_where_nothing_is_is_none(episodes: list[Episode]) -> None:
+    episode = next(episode for episode in episodes if episode.absent)
+    method = BestProposalMethod(cast(Predictor, ProposingPredictor(~episode.truth())))
+    assert method.cover(episode, PromptType.BOX).area == [0]
+
+
 def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -169,7 +205,11 @@ def test_the_command_writes_a_report(write_folder: WriteFolder, tmp_path: Path) 
     args = parse("few-shot", *options, "--per-category", "1", "--prompts", "box", "--shots", "2")
     assert command.run(args) == 0
     content = json.loads((out / "few_shot_2.json").read_text())
-    assert [method["name"] for method in content["methods"]] == ["DINOv", "everything"]
+    assert [method["name"] for method in content["methods"]] == [
+        "DINOv",
+        "best single proposal",
+        "everything",
+    ]
     assert content["setup"]["shots"] == 2
     assert content["setup"]["precision"] == "bfloat16"
     page = (out / "few_shot_2.html").read_text()
@@ -188,12 +228,15 @@ def test_numbers_of_references_are_compared_on_the_same_targets(
     assert command.run(args) == 0
     reports = json.loads((out / "few_shot.json").read_text())["by_references"]
     assert [report["setup"]["shots"] for report in reports] == [1, 2]
-    # The same targets cover the same area, whatever the references.
-    assert reports[0]["methods"][1]["iou"] == reports[1]["methods"][1]["iou"]
+    # The same targets cover the same area and have the same proposals, whatever the references.
+    for one, two in zip(*(each["methods"][1:] for each in reports), strict=True):
+        assert one["iou"] == two["iou"]
     rows = [line.split(" | ")[:2] for line in (out / "few_shot.md").read_text().splitlines()[4:]]
     assert rows == [
         ["| DINOv", "1"],
         ["| DINOv", "2"],
+        ["| best single proposal", "1"],
+        ["| best single proposal", "2"],
         ["| everything", "1"],
         ["| everything", "2"],
     ]
