@@ -177,7 +177,7 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(1),
         default=DEFAULT_WORKERS,
         metavar="N",
-        help="threads that decode images ahead of the model (default: %(default)s)",
+        help="threads that decode and resize images ahead of the model (default: %(default)s)",
     )
     parser.add_argument(
         "--restart",

@@ -9,6 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dinov.device import autocast, default_batch_size
@@ -21,6 +22,18 @@ from dinov.types import Image
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image and what the model is given of it."""
+
+    image: Image
+    transform: ImageTransform
+    pixels: NDArray[np.float32]  # [3, H, W], normalised and padded
+
+
+AnyImage = Image | PreparedImage
 
 
 @dataclass(frozen=True)
@@ -77,8 +90,17 @@ class ImageFeatures:
         """Memory of all that is kept of images seen before."""
         return self._encoded.nbytes + self._proposals.nbytes + self._points.nbytes
 
+    def prepare(self, image: Image) -> PreparedImage:
+        """Resize and normalise an image ahead; in any thread.
+
+        Raises:
+            InvalidImage: if it is none.
+        """
+        transform = self._transform(image)
+        return PreparedImage(image, transform, transform.apply_image(image))
+
     def in_batches(
-        self, step: Callable[[Sequence[EncodedImage]], Sequence[_T]], images: Sequence[Image]
+        self, step: Callable[[Sequence[EncodedImage]], Sequence[_T]], images: Sequence[AnyImage]
     ) -> list[_T]:
         """Encode images and go on with a few of one padded size at a time, in the order given.
 
@@ -102,17 +124,21 @@ class ImageFeatures:
                     left = left[len(batch) :]
         return [results[i] for i in range(len(images))]
 
-    def encode(self, images: Sequence[Image]) -> list[EncodedImage]:
+    def encode(self, images: Sequence[AnyImage]) -> list[EncodedImage]:
         """The features of images that are padded to one size, all computed together."""
-        keys = [_content_key(image) if self._keeps else object() for image in images]
+        keys = [_content_key(raw(image)) if self._keeps else object() for image in images]
 
         def compute(missing: Sequence[int]) -> list[EncodedImage]:
-            transforms = [self._transform(images[i]) for i in missing]
-            pixels = [t.apply_image(images[i]) for t, i in zip(transforms, missing, strict=True)]
-            stacked = torch.from_numpy(np.stack(pixels)).to(self._device)
-            pyramids = apart(self.compute(self._model.encode_image, stacked).to(self._dtype))
-            named = zip(missing, pyramids, transforms, strict=True)
-            return [EncodedImage(keys[i], pyramid, t) for i, pyramid, t in named]
+            given = [images[i] for i in missing]
+            prepared = [i if isinstance(i, PreparedImage) else self.prepare(i) for i in given]
+            stacked = torch.from_numpy(np.stack([one.pixels for one in prepared]))
+            pyramid = self.compute(self._model.encode_image, stacked.to(self._device))
+            return [
+                EncodedImage(keys[i], one_pyramid, one.transform)
+                for i, one_pyramid, one in zip(
+                    missing, apart(pyramid.to(self._dtype)), prepared, strict=True
+                )
+            ]
 
         return self._encoded.get_or_compute_many(keys, compute)
 
@@ -155,7 +181,9 @@ class ImageFeatures:
         with autocast(self._device, self._dtype):
             return step(*args, **kwargs)
 
-    def _transform(self, image: Image) -> ImageTransform:
+    def _transform(self, image: AnyImage) -> ImageTransform:
+        if isinstance(image, PreparedImage):
+            return image.transform
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InvalidImage(
                 f"Expected an image [height, width, 3] of uint8, got {image.shape} {image.dtype}. "
@@ -163,6 +191,11 @@ class ImageFeatures:
             )
         size_hw = (image.shape[0], image.shape[1])
         return ImageTransform.fit(size_hw, self._input_size, resize=self._resize)
+
+
+def raw(image: AnyImage) -> Image:
+    """The image itself."""
+    return image.image if isinstance(image, PreparedImage) else image
 
 
 def joined(values: Sequence[_T]) -> _T:

@@ -16,7 +16,7 @@ from dinov.config import VARIANTS
 from dinov.corrections import corrected
 from dinov.device import describe_device, lower_weights, resolve_device, resolve_precision
 from dinov.errors import InvalidImage
-from dinov.features import EncodedImage, ImageFeatures
+from dinov.features import AnyImage, EncodedImage, ImageFeatures, PreparedImage, raw
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.model.dinov import DINOv, PointProposals, Proposals
@@ -247,10 +247,17 @@ class Predictor:
         )
         return found
 
+    def prepare(self, image: Image) -> PreparedImage:
+        """Resize and normalise an image for ``segment_many`` or ``refer_many``, in any thread.
+
+        They do so themselves with what is not prepared, while the device waits.
+        """
+        return self._features.prepare(image)
+
     @torch.inference_mode()
     def segment_many(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         bank: PromptBank,
         *,
         score_threshold: float | Mapping[int, float] | None = None,
@@ -265,7 +272,7 @@ class Predictor:
         their last digits at most.
 
         Args:
-            images: [H, W, 3] uint8 RGB each, of any sizes.
+            images: [H, W, 3] uint8 RGB each, of any sizes, as they are or prepared.
             bank: made by ``embed_references`` of a predictor with the same fingerprint.
             score_threshold: lowest score to report, for all or by category id; where none is
                 given, the checkpoint's own. It hides what scores less and changes nothing else
@@ -300,13 +307,16 @@ class Predictor:
                 options=options,
             )
 
-        def segment(parts: Sequence[Image]) -> list[Segmentation]:
+        def segment(parts: Sequence[AnyImage]) -> list[Segmentation]:
             def step(encoded: Sequence[EncodedImage]) -> list[Segmentation]:
                 return [found_in(*compared) for compared in self._compare(encoded, concepts)]
 
             return self._features.in_batches(step, parts)
 
-        found = segment_all(images, segment, tile, options, self.input_size)
+        if tile is None:
+            found = segment(images)
+        else:
+            found = segment_all([raw(i) for i in images], segment, tile, options, self.input_size)
         lowest = dict(zip(bank.category_ids, thresholds, strict=True))
 
         def shown(instances: Sequence[Instance]) -> tuple[Instance, ...]:
@@ -366,7 +376,7 @@ class Predictor:
     @torch.inference_mode()
     def refer_many(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         bank: PromptBank,
         *,
         options: ReferOptions = DEFAULT_REFER_OPTIONS,
@@ -380,7 +390,7 @@ class Predictor:
         is kept: on a target seen before, changed prompts cost a decode of their own queries only.
 
         Args:
-            images: [H, W, 3] uint8 RGB each, of any sizes; see ``segment_many``.
+            images: as those of ``segment_many``.
             bank: made by ``embed_references``; each category stands for one object.
             options: where proposals are made and which of them are compared.
             score_threshold: lowest probability, among all proposals of the image, to report; for

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dinov.download import find
+from dinov.features import AnyImage
 from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.prompt_bank import PromptBank
@@ -88,8 +89,12 @@ class Segmenter:
         """So many at once suit the device of its model."""
         return self._predictor.batch_size
 
-    def segment_many(self, images: Sequence[Image]) -> list[Segmentation]:
-        """What is found in each picture, [H, W, 3] uint8 RGB; maybe nothing."""
+    def prepare(self, image: Image) -> AnyImage:
+        """What can be done with a picture ahead, in any thread."""
+        return image if self._finding.tile else self._predictor.prepare(image)
+
+    def segment_many(self, images: Sequence[AnyImage]) -> list[Segmentation]:
+        """What is found in each picture, prepared or not; maybe nothing."""
         finding = self._finding
         if finding.task == "refer":
             referrals = self._predictor.refer_many(

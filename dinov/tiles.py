@@ -99,11 +99,11 @@ def tiles_of(size_hw: SizeHW, side: int) -> list[Tile]:
 def segment_all(
     images: Sequence[Image],
     segment: Callable[[Sequence[Image]], Sequence[Segmentation]],
-    tile: int | Literal["auto"] | None,
+    tile: int | Literal["auto"],
     options: InstanceOptions,
     input_size: int,
 ) -> list[Segmentation]:
-    """Segment several images, with or without tiles.
+    """Segment several images in tiles, those that are large enough for it.
 
     Args:
         images: [H, W, 3] uint8 RGB each.

@@ -1,7 +1,7 @@
 """What is done with each target of a batch, between the list of targets and the ledger.
 
-Pictures are decoded ahead in threads, so that the device does not wait, and several are segmented
-at once where that is faster.
+Pictures are decoded and prepared ahead in threads, so that the device does not wait, and several
+are segmented at once where that is faster.
 """
 
 from __future__ import annotations
@@ -36,16 +36,20 @@ class ManySegmenter(Protocol):
     def batch_size(self) -> int:
         """So many at once suit the device where it is."""
 
-    def segment_many(self, images: Sequence[Image]) -> Sequence[Segmentation]:
-        """What is found in each picture, [H, W, 3] uint8 RGB."""
+    def prepare(self, image: Image) -> Any:
+        """What can be done with a picture, [H, W, 3] uint8 RGB, in any thread before its turn."""
+
+    def segment_many(self, images: Sequence[Any]) -> Sequence[Segmentation]:
+        """What is found in each picture, as it was prepared."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """A ``ManySegmenter`` made of a function."""
+    """A ``ManySegmenter`` made of functions."""
 
-    segment_many: Callable[[Sequence[Image]], Sequence[Segmentation]]
+    segment_many: Callable[[Sequence[Any]], Sequence[Segmentation]]
     batch_size: int
+    prepare: Callable[[Image], Any] = lambda image: image
 
 
 Segment = Callable[[Image], Segmentation] | ManySegmenter
@@ -54,12 +58,12 @@ Segment = Callable[[Image], Segmentation] | ManySegmenter
 
 @dataclass(frozen=True)
 class Work:
-    """What is done with targets: decode ahead, segment in order, encode behind.
+    """What is done with targets: decode and prepare ahead, segment in order, encode behind.
 
     Attributes:
         segment: finds the instances of pictures; called from one thread, in order.
         encode: turns what was found, or the problem, into the entry of the ledger.
-        workers: threads that decode and encode.
+        workers: threads that decode, prepare and encode.
     """
 
     segment: Segment
@@ -77,7 +81,7 @@ class Work:
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="batch")
         try:
             try:
-                ahead = _decoded_ahead(targets, pool, window)
+                ahead = _prepared_ahead(targets, pool, window, segment.prepare)
                 while batch := list(itertools.islice(ahead, segment.batch_size)):
                     for found in _found(batch, segment):
                         encoded.append(pool.submit(self.encode, found))
@@ -97,10 +101,13 @@ Cluster = Callable[[Work, Iterator[Target], int], Iterator[Entry]]
 """Does work on so many targets elsewhere and yields their entries in the order of the targets."""
 
 
-def _decoded_ahead(
-    targets: Iterable[Target], pool: ThreadPoolExecutor, window: int
-) -> Iterator[tuple[Target, Future[Image]]]:
-    waiting: deque[tuple[Target, Future[Image]]] = deque()
+def _prepared_ahead(
+    targets: Iterable[Target],
+    pool: ThreadPoolExecutor,
+    window: int,
+    prepare: Callable[[Image], Any],
+) -> Iterator[tuple[Target, Future[Any]]]:
+    waiting: deque[tuple[Target, Future[Any]]] = deque()
     with closing(TargetReader()) as read:
         for target in targets:
             source: Path | bytes | str | InvalidImage
@@ -108,20 +115,23 @@ def _decoded_ahead(
                 source = read(target)
             except InvalidImage as error:
                 source = error
-            waiting.append((target, pool.submit(_decode, source, target.place)))
+            waiting.append((target, pool.submit(_read, source, target.place, prepare)))
             if len(waiting) >= window:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
 
 
-def _decode(source: Path | bytes | str | InvalidImage, place: str) -> Image:
+def _read(
+    source: Path | bytes | str | InvalidImage, place: str, prepare: Callable[[Image], Any]
+) -> Any:
     if isinstance(source, InvalidImage):
         raise source
     if isinstance(source, Path):
-        return read_rgb(source)
+        return prepare(read_rgb(source))
     # What lies behind a URL is fetched here, in a thread, and the model does not wait for it.
-    return read_rgb(urls.read(source) if isinstance(source, str) else source, name=place)
+    content = urls.read(source) if isinstance(source, str) else source
+    return prepare(read_rgb(content, name=place))
 
 
 def _as_many(segment: Segment) -> ManySegmenter:
@@ -132,7 +142,7 @@ def _as_many(segment: Segment) -> ManySegmenter:
 
 
 def _found(
-    batch: Sequence[tuple[Target, Future[Image]]], segment: ManySegmenter
+    batch: Sequence[tuple[Target, Future[Any]]], segment: ManySegmenter
 ) -> Iterator[Segmentation | str]:
     """What is on each target, or in words why it could not be segmented."""
     images = [_in_words(target, image.result) for target, image in batch]

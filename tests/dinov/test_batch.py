@@ -103,11 +103,14 @@ class Several(Segmenter):
         self.bad = bad
         self.asked: list[int] = []
 
-    def segment_many(self, images: Sequence[Image]) -> list[Segmentation]:
+    def prepare(self, image: Image) -> dict[str, Image]:
+        return {"prepared": image}
+
+    def segment_many(self, images: Sequence[dict[str, Image]]) -> list[Segmentation]:
         self.asked.append(len(images))
-        if self.bad in [image[0, 0, 0] for image in images]:
+        if self.bad in [image["prepared"][0, 0, 0] for image in images]:
             raise RuntimeError("CUDA error: too bright\nand more")
-        return [self(image) for image in images]
+        return [self(image["prepared"]) for image in images]
 
 
 @pytest.mark.parametrize(("batch_size", "most"), [(2, 2), (3, 3), (5, 4), (100, 6)])

@@ -23,11 +23,12 @@ from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
+from dinov.features import AnyImage, raw
 from dinov.masks import instance_of, rle_iou
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
-from dinov.types import Image, Segmentation
+from dinov.types import Segmentation
 
 Segment = Callable[..., int]
 
@@ -186,9 +187,9 @@ def test_what_is_found_and_cannot_be_written_is_said_by_the_exit_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def emptied(
-        _: object, images: Sequence[Image], *__: object, **___: object
+        _: object, images: Sequence[AnyImage], *__: object, **___: object
     ) -> list[Segmentation]:
-        nothing = [np.zeros(image.shape[:2], np.bool_) for image in images]
+        nothing = [np.zeros(raw(image).shape[:2], np.bool_) for image in images]
         return [Segmentation(n.shape, (), (instance_of(n, 3, 0.9),)) for n in nothing]
 
     monkeypatch.setattr(Predictor, "segment_many", emptied)

@@ -18,6 +18,7 @@ from dinov.errors import (
     InvalidOptions,
     InvalidPrompt,
 )
+from dinov.images import ImageTransform
 from dinov.masks import encode_rle, rasterise, rle_iou
 from dinov.model.dinov import FeaturePyramid, Proposals
 from dinov.options import InstanceOptions, tile_side
@@ -334,7 +335,9 @@ def test_images_of_any_sizes_together_are_each_as_if_alone(cache_bytes: int) -> 
     bank = alone.embed_references([Reference(photo(0), [BOX, POINT, NEGATIVE])])
     assert bank.negatives
     sizes = batches_seen(together)
-    found = together.segment_many(MIXED, bank, score_threshold={1: 0.0, 2: 0.3})
+    # Prepared ahead or not.
+    images = [*map(together.prepare, MIXED[:3]), *MIXED[3:]]
+    found = together.segment_many(images, bank, score_threshold={1: 0.0, 2: 0.3})
     assert sum(map(len, found)) > 6
     for image, one in zip(MIXED, found, strict=True):
         assert_same(one, alone.segment(image, bank, score_threshold={1: 0.0, 2: 0.3}))
@@ -363,7 +366,7 @@ def test_objects_are_referred_to_in_many_images_as_if_in_each_alone() -> None:
     for lowest in (None, 0.0):  # of likeness: each candidate is embedded
         how: dict[str, Any] = {"options": ANYTHING, "likeness_threshold": lowest}
         how["max_candidates"] = 2
-        found = together.refer_many(MIXED, bank, **how)
+        found = together.refer_many([together.prepare(image) for image in MIXED], bank, **how)
         for image, one in zip(MIXED, found, strict=True):
             expected = alone.refer(image, bank, **how)
             assert one.candidates.keys() == expected.candidates.keys()
@@ -380,7 +383,8 @@ def test_tiles_are_computed_together_also_those_of_one_image() -> None:
     bank = alone.embed_references([Reference(photo(0), [BOX])])
     images = [photo(1, 200, 260), photo(2, 90, 120)]
     sizes = batches_seen(together)
-    found = together.segment_many(images, bank, score_threshold=0.0, tile=150)
+    ready = [together.prepare(image) for image in images]
+    found = together.segment_many(ready, bank, score_threshold=0.0, tile=150)
     for image, one in zip(images, found, strict=True):
         assert_same(one, alone.segment(image, bank, score_threshold=0.0, tile=150))
     assert sizes == [1, 4, 1]
@@ -430,3 +434,13 @@ def test_without_a_cache_the_content_of_images_is_not_looked_at(
     assert len(predictor.segment(photo(1), bank, score_threshold=0.0)) > 0
     predictor.refer(photo(1), bank)
     assert predictor.kept_images == predictor.kept_bytes == 0
+
+
+def test_what_is_prepared_is_not_prepared_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = make_predictor(batch_size=2)
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    ready = [predictor.prepare(photo(1)), predictor.prepare(photo(2))]
+    monkeypatch.setattr(ImageTransform, "apply_image", lambda *_: pytest.fail("it is ready"))
+    assert all(predictor.segment_many(ready, bank, score_threshold=0.0))
+    with pytest.raises(InvalidImage, match="read_rgb"):
+        predictor.prepare(np.zeros((3, 3), np.uint8))
