@@ -17,7 +17,7 @@ from dinov.arguments import LOSS, add_allow_loss, add_mask_encoding, at_least, s
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
 from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
-from dinov.options import COMPILE_HELP, LIKENESS_HELP
+from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
 from dinov.references import read_marks
@@ -105,6 +105,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--input-size", type=int, metavar="N", help="side in pixels (default: the checkpoint's)")
     add_allow_loss(parser)
     add("--device", default="auto", help=DEVICE_HELP)
+    add("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
     add("--compile", action="store_true", help=COMPILE_HELP)
 
 
@@ -135,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor.from_checkpoint(
         args.checkpoint,
         device=args.device,
+        precision=args.precision,
         input_size=args.input_size,
         likeness_threshold=args.likeness_threshold,
         compile=args.compile,

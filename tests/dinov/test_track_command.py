@@ -21,6 +21,7 @@ from dinov.checkpoints import save_model
 from dinov.coco import CocoExport
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
+from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
 from dinov.track_files import video_document
 
@@ -328,3 +329,18 @@ def test_real_frames_with_the_shipped_checkpoint(
     masks = read_masks(tmp_path)
     assert {mask.shape for mask in masks.values()} == {(288, 512)}
     assert len(masks) == 3
+
+
+def test_the_precision_reaches_the_model(
+    track: Track, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, asked = Predictor.from_checkpoint, list[str]()
+
+    def watched(*names: str, **how: Any) -> Predictor:
+        asked.append(how["precision"])
+        return load(*names, **how)
+
+    monkeypatch.setattr(Predictor, "from_checkpoint", watched)
+    assert track("--frames", folder, marks=[BOX], extra=("--precision", "bfloat16")) == 0
+    assert track("--frames", folder, marks=[BOX]) == 0
+    assert asked == ["bfloat16", "float32"]
