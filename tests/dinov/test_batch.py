@@ -303,7 +303,7 @@ def test_what_flat_maps_do_not_show_is_counted(photos: Path) -> None:
     assert report.notes[0] == "6 instances are not shown: better ones cover them."
 
 
-KILLED_AT_IMAGE_20 = """
+KILLED = """
 import itertools, os, signal, sys
 from dinov import cli
 from dinov.predictor import Predictor
@@ -311,32 +311,41 @@ from dinov.predictor import Predictor
 segment, count = Predictor.segment_many, itertools.count(1)
 
 def segment_or_die(*asked, **how):
-    if next(count) == 20:
+    if next(count) == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
     return segment(*asked, **how)
 
 Predictor.segment_many = segment_or_die
-cli.main(sys.argv[1:])
+cli.main(sys.argv[2:])
 """
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("batch_size", "last"), [(1, 20), (4, 5)])
 def test_a_program_that_is_killed_goes_on(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, last: int
 ) -> None:
+    """It is killed in the midst of a batch, the fifth of four or the twentieth of one."""
     monkeypatch.setattr(ledger, "SHARD_SIZE", 1000)  # as in the program
     build(tmp_path, 30)
     killed, whole = tmp_path / "killed.json", tmp_path / "whole.json"
-    program = [sys.executable, "-c", KILLED_AT_IMAGE_20, *words(killed.name)]
+    size = ["--batch-size", str(batch_size)]
+    program = [sys.executable, "-c", KILLED, str(last), *words(killed.name), *size]
     environment = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(program, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     # Its threads may not have come to writing the last ones down.
-    assert 10 <= lines_done(tmp_path, killed.name) < 20
+    assert 4 <= lines_done(tmp_path, killed.name) <= (last - 1) * batch_size
     monkeypatch.chdir(tmp_path)
-    assert cli.main(words(killed.name)) == cli.main(words(whole.name)) == 0
-    assert killed.read_bytes() == whole.read_bytes()
-    assert len({image["file_name"] for image in json.loads(whole.read_text())["images"]}) == 30
+    assert cli.main([*words(killed.name), *size]) == cli.main(words(whole.name)) == 0
+    one, other = (json.loads(path.read_text()) for path in (killed, whole))
+    assert one["images"] == other["images"]
+    assert len({image["file_name"] for image in one["images"]}) == 30
+    if batch_size == 1:
+        assert killed.read_bytes() == whole.read_bytes()
+    for row, same in zip(one["annotations"], other["annotations"], strict=True):
+        assert row["image_id"] == same["image_id"]
+        assert row["score"] == pytest.approx(same["score"], abs=1e-5)
 
 
 def test_two_batches_never_work_on_one_output(photos: Path) -> None:
