@@ -1,5 +1,6 @@
 /** What keys and buttons do, by name. */
 import { clamp, intoImage } from "./geometry.js";
+import { isUnfinished } from "./drafts.js";
 import { addExample } from "./examples.js";
 import {
   addVertex,
@@ -32,8 +33,8 @@ export class Commands extends InstanceCommands {
     if (this.store.readOnly && tool !== "select") return;
     this.pointer.abort();
     keepOutline(this.surface);
-    const { draft } = this.surface;
-    if (draft && draft.type !== "outline") dropDraft(this.surface);
+    // What is half drawn is kept as it is; Escape would drop it.
+    if (isUnfinished(this.surface.draft) && tool !== this.settings.tool) finishDraft(this.surface);
     // The brush goes on with the mask that is selected.
     const goesOn = tool === "mask" && this.store.selectedPrompt?.type === "mask";
     const isForObject = OBJECT_TOOLS.includes(tool);

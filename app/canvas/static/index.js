@@ -16,6 +16,7 @@ import { FoundBar } from "./found_bar.js";
 import { InstanceBar } from "./instance_bar.js";
 import { Commands } from "./commands.js";
 import { ConflictBar } from "./conflicts.js";
+import { Drafts, isUnfinished } from "./drafts.js";
 import { make, showKeys } from "./dom.js";
 import { Editor } from "./edits.js";
 import { Keymap } from "./keymap.js";
@@ -72,6 +73,7 @@ class Canvas {
     this.requestedFor = null;
     this.taken = 0;
     this.wantedMark = null;
+    this.drafts = new Drafts();
     this.store = new Store();
     this.settings = new Settings();
     // Where storage is switched off, already naming it throws.
@@ -149,7 +151,8 @@ class Canvas {
     this.on(document, "pointerdown", (event) => this.closePanelsFor(event.target));
     this.on(window, "beforeunload", (event) => {
       keepOutline(surface);
-      if (this.saver.isDirty || this.editor.isBusy) event.preventDefault();
+      const isDrawing = this.drafts.any || isUnfinished(surface.draft);
+      if (this.saver.isDirty || this.editor.isBusy || isDrawing) event.preventDefault();
     });
     this.on(document, "dinov:threshold", ({ detail }) =>
       store.setThreshold(detail.score_threshold),
@@ -203,10 +206,17 @@ class Canvas {
   }
 
   clear() {
-    keepOutline(this.surface);
+    this.leaveImage();
     this.store.clear();
     this.surface.clear();
     this.surface.setView(this.surface.view);
+  }
+
+  /** Lose nothing of what is going on, before another image takes the place of the one it is on. */
+  leaveImage() {
+    this.pointer.abort();
+    keepOutline(this.surface);
+    this.drafts.park(this.surface);
   }
 
   /** Show a document, unless what is here already is newer. */
@@ -221,12 +231,11 @@ class Canvas {
     } else if (rev < known && !this.saver.unsaved(id) && this.requestedFor !== id) {
       this.request(id);
     } else {
-      this.pointer.abort();
-      // Before another image takes the place of the one that it is about.
-      keepOutline(this.surface);
+      this.leaveImage();
       this.requestedFor = null;
       this.saver.track(id, rev, document.prompts);
       this.store.load(document, this.saver.unsaved(id) ?? document.prompts);
+      this.drafts.resume(this.surface);
       this.conflicts.show();
     }
     this.selectWantedMark();

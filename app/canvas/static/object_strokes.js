@@ -41,7 +41,8 @@ export function correct(surface, start, erases) {
 
 /** The stroke stays in sight until the mask has changed. */
 async function send(surface, id, cuts, erases) {
-  const { draft } = surface;
+  const draft = { ...surface.draft, isSent: true };
+  surface.draft = draft;
   const { points, width } = finished(draft, surface.pixel);
   const operation = cuts
     ? { do: "split", ids: [id], points }
@@ -49,7 +50,7 @@ async function send(surface, id, cuts, erases) {
   const said = cuts ? "Object cut" : erases ? "Erased from the object" : "Added to the object";
   const isDone = await surface.edit(operation, said);
   drop(surface, draft);
-  if (isDone && cuts) surface.settings.set({ tool: "select" });
+  if (isDone && cuts && surface.settings.tool === "cut") surface.settings.set({ tool: "select" });
 }
 
 function drop(surface, draft) {

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dinov.types import PromptType
+from tests.e2e import waiting
 from tests.e2e.canvas.board import Board, near
 
 pytestmark = pytest.mark.e2e
@@ -71,7 +72,7 @@ def test_the_category_menu_works_with_mouse_and_keys(board: Board) -> None:
     chip.press("Enter")
     board.press("ArrowUp", "Enter")
     expect(chip).to_contain_text("coin")
-    assert board.look("canvas.store.activeCategoryId") == 1
+    board.becomes("canvas.store.activeCategoryId", 1)
 
 
 def test_undo_and_redo_by_key_and_button(board: Board) -> None:
@@ -116,8 +117,40 @@ def test_escape_drops_what_is_being_drawn(board: Board) -> None:
     board.page.mouse.move(*board.place(200, 200), steps=3)
     board.press("Escape")
     board.page.mouse.up()
-    assert board.look("canvas.surface.draft") is None
+    board.becomes("canvas.surface.draft", None)
     assert board.look("canvas.store.prompts.length") == 0
+
+
+def test_a_half_drawn_polygon_goes_on_when_its_image_is_opened_again(board: Board) -> None:
+    board.press("g")
+    board.click(30, 30)
+    board.click(60, 30)
+    board.show(3)
+    board.becomes("canvas.surface.draft", None)
+    board.press("p")
+    board.click(50, 60)
+    board.prompts(1, image_id=3)
+    # Leaving the page would lose it, so the browser asks.
+    asks = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert board.look(asks) is True
+    board.show(1)
+    expect(board.page.get_by_role("button", name="Polygon")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    board.click(60, 90)
+    board.press("Enter")
+    assert near(board.prompts(1)[0], 30, 30, 60, 30, 60, 90)
+    board.becomes(asks, False)
+
+
+def test_choosing_another_tool_ends_what_is_half_drawn_and_loses_none_of_it(board: Board) -> None:
+    board.press("g")
+    for corner in [(300, 50), (360, 50), (360, 120)]:
+        board.click(*corner)
+    board.press("g")
+    board.becomes("canvas.surface.draft.points.length", 6)
+    board.press("v")
+    assert near(board.prompts(1)[0], 300, 50, 360, 50, 360, 120)
 
 
 def test_zoom_keeps_the_place_and_drawing_stays_exact(board: Board) -> None:
@@ -139,6 +172,7 @@ def test_zoom_keeps_the_place_and_drawing_stays_exact(board: Board) -> None:
     board.page.mouse.move(place[0] + 60, place[1] + 40, steps=3)
     board.page.mouse.up()
     board.page.keyboard.up(" ")
+    waiting.painted(board.page)
     assert board.place(100, 100) == pytest.approx((before[0] + 60, before[1] + 40), abs=1)
     board.press("f")
     expect(board.page.locator(".pc-percent")).to_have_text(
