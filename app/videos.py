@@ -100,6 +100,14 @@ class Videos:
             self._store.add_frames(sequence_id, image_ids)
             return self._store.sequence(sequence_id)
 
+    def rename_sequence(self, sequence_id: int, name: str) -> None:
+        """Call a sequence something else.
+
+        Raises:
+            InvalidInput: if the name is empty or too long.
+        """
+        self._store.rename_sequence(sequence_id, clean_name(name, "sequence"))
+
     def remove_sequence(self, sequence_id: int) -> None:
         """Forget that images are a sequence; images, marks and results stay."""
         self._store.remove_sequence(sequence_id)

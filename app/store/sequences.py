@@ -46,6 +46,10 @@ class SequenceRows(InstanceRows):
         ids = tuple(frame["image_id"] for frame in frames)
         return Frames(row["id"], row["project_id"], row["name"], ids)
 
+    def rename_sequence(self, sequence_id: int, name: str) -> None:
+        """Call a sequence something else."""
+        self._write("UPDATE sequences SET name = ? WHERE id = ?", (name, sequence_id))
+
     def remove_sequence(self, sequence_id: int) -> None:
         """Remove a sequence; its images stay."""
         self._write("DELETE FROM sequences WHERE id = ?", (sequence_id,))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 from app.canvas import canvas_categories
 from app.history import Changes
 from app.segmentation import Studio
+from app.ui import render
 from app.ui.editing import reply
 from app.ui.page import Page, Place, Session, Updates
 
@@ -39,7 +40,8 @@ def changes_route(studio: Studio) -> APIRouter:
 
     @router.get("/changes/{image_id}", include_in_schema=False)
     def changes(image_id: int, window: str = Query(max_length=64)) -> dict[str, Any]:
-        return asdict(studio.sharing.changes(image_id, window))
+        known = asdict(studio.sharing.changes(image_id, window))
+        return {**known, "model": render.model_in_use(studio.model_status())}
 
     @router.get("/marks/{image_id}", include_in_schema=False)
     def marks(image_id: int) -> Response:

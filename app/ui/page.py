@@ -84,7 +84,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "notices": ("project_restored",),
     "filmstrip": (
         *("files_added", "problems_read", "image_opened", "role_changed", "image_removed"),
-        *("image_reviewed", "strip_asked", "sequence_made"),
+        *("image_reviewed", "strip_asked", "sequence_made", "sequence_renamed"),
     ),
     "welcome": ("example_opened",),
     "runs": (
@@ -97,8 +97,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         *("job_cancelled", "polled"),
     ),
     "video": (
-        *("video_added", "sequence_made", "sequence_removed", "frame_opened", "track_pressed"),
-        *("job_cancelled", "polled"),
+        *("video_added", "sequence_made", "sequence_renamed", "sequence_removed"),
+        *("frame_opened", "track_pressed", "job_cancelled", "polled"),
     ),
     "categories": (
         *("category_added", "category_renamed", "category_recolored", "category_removed"),
@@ -140,9 +140,9 @@ class Page:
             with gr.Column(elem_id="st-centre"):
                 self.canvas = prompt_canvas(on_save, on_edit, elem_id="st-canvas")
                 _panel("review")
-                self.hints = _panel("hints")
                 self.welcome = _panel("welcome")
             with gr.Column(elem_id="st-right"):
+                self.hints = _panel("hints")
                 self.runs = _panel("runs")
                 self.references = _panel("references")
                 self.video = _panel("video")
@@ -277,7 +277,7 @@ class Page:
     def _panels(self, snapshot: Snapshot, session: Session, *, refused: bool = False) -> Updates:
         return {
             self.projects: self._project_bar(snapshot),
-            self.account: render.account(snapshot, acting_user()),
+            self.account: render.account(snapshot, acting_user(), self.studio.model_status()),
             self.filmstrip: session.strip.tell(snapshot, session.problems, refused=refused),
             self.runs: render.run_controls(snapshot),
             self.categories: render.category_list(snapshot),

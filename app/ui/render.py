@@ -59,7 +59,12 @@ def project_bar(
     )
 
 
-def account(snapshot: Snapshot, user: str | None) -> str:
+def model_in_use(status: StatusView) -> str:
+    """Tell the model from another that may be in use later."""
+    return f"{status.checkpoint} {status.variant} {status.input_size} {status.device}"
+
+
+def account(snapshot: Snapshot, user: str | None, status: StatusView) -> str:
     """Draw the account menu: who is logged in, and to whom the project is open."""
     project = snapshot.project
     return _text(
@@ -73,6 +78,7 @@ def account(snapshot: Snapshot, user: str | None) -> str:
         if project
         else None,
         results_rev=snapshot.results_rev,
+        model=model_in_use(status),
     )
 
 

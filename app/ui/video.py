@@ -27,6 +27,12 @@ class SequenceChosen(Place):
     sequence_id: int
 
 
+class SequenceRenamed(SequenceChosen):
+    """Another name was given to a sequence."""
+
+    name: str
+
+
 class SequenceMade(Place):
     """Images are to be a sequence: the chosen ones, or all that are in none."""
 
@@ -73,6 +79,10 @@ def _bind_sequences(page: Page) -> None:
             return page.refresh(event, session)
         return page.open(session, event.project_id, frames[0])
 
+    def rename(event: SequenceRenamed, session: Session) -> Updates:
+        studio.videos.rename_sequence(event.sequence_id, event.name)
+        return page.refresh(event, session)
+
     def remove(event: SequenceChosen, session: Session) -> Updates:
         studio.videos.remove_sequence(event.sequence_id)
         return page.refresh(event, session)
@@ -83,6 +93,8 @@ def _bind_sequences(page: Page) -> None:
     page.on(page.video.video_added, add, VideoAdded, uploads=True)
     page.on(page.video.sequence_made, make, SequenceMade)
     page.on(page.filmstrip.sequence_made, make, SequenceMade)
+    page.on(page.video.sequence_renamed, rename, SequenceRenamed)
+    page.on(page.filmstrip.sequence_renamed, rename, SequenceRenamed)
     page.on(page.video.sequence_removed, remove, SequenceChosen)
     page.on(page.video.frame_opened, show, Place)
 

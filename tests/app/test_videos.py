@@ -158,6 +158,13 @@ def test_without_a_mark_on_a_frame_it_is_said_what_to_do(studio, clip):
         studio.videos.start_tracking(clip.id, Direction.FORWARD, other.id)
 
 
+def test_a_sequence_is_renamed(studio, clip):
+    studio.videos.rename_sequence(clip.id, "  In the  park ")
+    assert [one.name for one in studio.videos.sequences(clip.project_id)] == ["In the park"]
+    with pytest.raises(InvalidInput, match="Give the sequence a name"):
+        studio.videos.rename_sequence(clip.id, " ")
+
+
 def test_images_are_frames_of_one_sequence_at_most(studio, clip):
     later = studio.videos.make_sequence(clip.project_id, "rest", clip.image_ids[3:])
     first, second = studio.videos.sequences(clip.project_id)

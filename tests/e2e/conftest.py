@@ -43,7 +43,7 @@ def new_context(browser: Browser) -> Iterator[NewContext]:
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
         context.set_default_timeout(WAIT_MS)
-        # Hints may lie where a test wants to draw; the one about them brings them back.
+        # Hints come and go above the panels; the test about them brings them back.
         context.add_init_script(
             f"if (location.host) localStorage['st-hints-read'] ??= '{json.dumps(HINTS)}'"
         )

@@ -22,17 +22,40 @@ def test_nothing_is_cut_off_at_any_width(
     studio = StudioPage(page, studio_server.url)
     studio.add_images(draw(tmp_path / "a rather long name of a photo 0001.png", THREE_RED))
     expect(studio.cards).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("(w) => document.documentElement.scrollWidth <= w", arg=width)
     for name in ("Images", "Segment", "Categories", "Instances"):
         box = page.get_by_role("region", name=name, exact=True).bounding_box()
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
     if width > 820:
-        assert page.evaluate("document.documentElement.scrollHeight") <= 800
+        page.wait_for_function("document.documentElement.scrollHeight <= 800")
     stage = page.locator("#st-canvas [role=application]").bounding_box()
     assert stage is not None
     assert stage["height"] >= 200
+    review = page.locator("#st-review").bounding_box()
+    zoom = page.get_by_role("group", name="Zoom").bounding_box()
+    assert review is not None
+    assert zoom is not None
+    assert review["x"] + review["width"] <= zoom["x"]
+
+
+@pytest.mark.parametrize("width", [360, 820, 1280])
+def test_the_hint_hides_nothing_of_the_photo(
+    page: Page, studio_server: StudioServer, tmp_path: Path, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.add_init_script("localStorage.setItem('st-hints-read', '[]')")
+    studio = StudioPage(page, studio_server.url)
+    studio.add_images(draw(tmp_path / "three.png", THREE_RED))
+    studio.expect_open("three.png")
+    hint = page.get_by_role("region", name="What to do next").bounding_box()
+    stage = page.locator("#st-canvas [role=application]").bounding_box()
+    assert hint is not None
+    assert stage is not None
+    is_beside = hint["x"] >= stage["x"] + stage["width"]
+    is_below = hint["y"] >= stage["y"] + stage["height"]
+    assert is_beside or is_below
 
 
 def test_the_arrangement_of_the_page_is_kept(page: Page, studio_server: StudioServer) -> None:
@@ -49,7 +72,10 @@ def test_the_arrangement_of_the_page_is_kept(page: Page, studio_server: StudioSe
     page.reload()
     expect(page.locator("#st-filmstrip h2")).to_be_visible()
     expect(categories).to_be_hidden()
-    assert page.locator("#st-left").evaluate("(e) => e.clientWidth") > before
+    # The columns get their widths when the bars between them are there.
+    page.wait_for_function(
+        "(before) => document.querySelector('#st-left').clientWidth > before", arg=before
+    )
     page.get_by_role("button", name="Show panels").click()
     expect(categories).to_be_visible()
     expect(field).to_be_hidden()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.pictures import THREE_RED, draw
 from tests.e2e.serving import StudioServer
@@ -64,3 +64,25 @@ def test_settings_are_changed_while_a_run_is_under_way_and_kept(
     studio.segment_all()
     expect(page.locator(".st-outdated")).to_be_hidden()
     expect(studio.instances).to_have_count(3)
+
+
+def test_other_open_windows_learn_of_another_model(
+    context: BrowserContext, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    first = StudioPage(context.new_page(), studio_server.url)
+    first.add_images(draw(tmp_path / "three.png", THREE_RED))
+    first.expect_open("three.png")
+    first.mark_point(80, 80)
+    first.segment_all()
+    second = StudioPage(context.new_page(), first.page.url)
+    expect(second.instances).to_have_count(3)
+    first.page.keyboard.press("Control+,")
+    for size, is_outdated in (("128", True), ("", False)):
+        view = first.page.get_by_role("dialog", name="Settings")
+        view.get_by_label("Input size").fill(size)
+        view.get_by_role("button", name="Apply").click()
+        expect(second.page.locator(".st-outdated")).to_be_visible(visible=is_outdated)
+        # Also where the settings are being looked at.
+        if is_outdated:
+            second.page.keyboard.press("Control+,")
+        expect(second.page.get_by_label("Input size")).to_have_value(size)

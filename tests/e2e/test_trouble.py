@@ -55,6 +55,28 @@ def test_bad_files_are_named_and_the_good_ones_are_added(
     expect(problems).to_have_count(0)
 
 
+def test_files_that_a_lost_connection_kept_from_arriving_are_named(
+    page: Page, studio_server: StudioServer, tmp_path: Path
+) -> None:
+    studio = StudioPage(page, studio_server.url)
+    strip = page.locator("#st-filmstrip")
+    page.route("**/upload*", lambda route: None)
+    studio.add_images(draw(tmp_path / "lost.png", THREE_RED))
+    expect(strip).to_contain_text("Adding 1 image")
+    # As Gradio does by itself once the server is there again.
+    page.reload()
+    page.unroute("**/upload*")
+    expect(strip.locator(".st-problems")).to_contain_text("lost.png: did not arrive")
+    studio.add_images(draw(tmp_path / "other.png", THREE_RED))
+    studio.expect_open("other.png")
+    page.reload()
+    expect(strip.locator(".st-problems")).to_contain_text("lost.png: did not arrive")
+    strip.get_by_role("button", name="Dismiss").click()
+    page.reload()
+    studio.expect_open("other.png")
+    expect(strip.locator(".st-problems")).to_have_count(0)
+
+
 def test_a_job_can_be_cancelled_and_keeps_what_was_done(
     at_work: StudioPage, studio_server: StudioServer
 ) -> None:

@@ -80,3 +80,17 @@ def test_an_object_is_tracked_along_a_video_from_any_frame(
     studio.expect_open("walk 9.png")
     expect(video).to_contain_text("frame 1 of 2")
     assert [one.name for one in videos.sequences(project.id)] == ["ball", "walk"]
+
+    # What it is called is chosen in the panel or in the filmstrip.
+    strip = page.locator("#st-filmstrip")
+    for place, button, name in (
+        (video, "Rename the sequence", "In the park"),
+        (strip, "Rename In the park", "On the beach"),
+    ):
+        place.get_by_role("button", name=button).click()
+        place.get_by_label("Name of the sequence").fill(name)
+        page.keyboard.press("Enter")
+        expect(video.locator(".st-video-head")).to_contain_text(name)
+        expect(strip.get_by_role("button", name=f"Rename {name}")).to_be_visible()
+    page.reload()
+    expect(strip.locator(".st-sequence-name")).to_have_text(["ball", "On the beach"])

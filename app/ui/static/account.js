@@ -1,6 +1,6 @@
 /**
  * Who is logged in, who may open the project, who else is looking at the image; and every few
- * seconds a look whether somebody has changed it meanwhile.
+ * seconds a look whether somebody has changed it, or the model, meanwhile.
  */
 import { follow, h, icon, tell } from "./dom.js";
 import { menu } from "./menu.js";
@@ -9,7 +9,7 @@ const LOOK_MS = 3000;
 
 export function mount(context) {
   const { element, trigger } = context;
-  const state = { image_id: null, results_rev: 0, user: null, project: null, others: [] };
+  const state = { image_id: null, results_rev: 0, model: "", user: null, project: null, others: [] };
   const here = h("span", { class: "st-here", role: "status" });
   const slot = h("span", { class: "st-account" });
   const look = () => element.isConnected && !document.hidden && lookAround(state, here, trigger);
@@ -75,7 +75,9 @@ async function lookAround(state, here, trigger) {
   const changes = await response.json();
   showOthers(here, changes.others);
   tell("changed", { image_id, prompts_rev: changes.prompts_rev });
-  if (changes.results_rev !== state.results_rev) trigger("polled", { project_id, image_id });
+  const isOtherModel = changes.model !== state.model;
+  if (isOtherModel) tell("model-changed", null);
+  if (isOtherModel || changes.results_rev !== state.results_rev) trigger("polled", { project_id, image_id });
 }
 
 /** One per tab, also after a reload: a page that comes back is not somebody else. */

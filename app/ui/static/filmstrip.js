@@ -9,6 +9,7 @@ import { withHeads } from "./strip_rows.js";
 import { stripSelection } from "./strip_selection.js";
 import { stripTools } from "./strip_tools.js";
 import { timeSpent } from "./time_spent.js";
+import { arrived, leftBehind } from "./under_way.js";
 import { uploadFiles } from "./upload.js";
 
 export function mount(context) {
@@ -24,11 +25,14 @@ export function mount(context) {
   const problems = problemList(() => {
     problems.failures = [];
     problems.show([]);
+    arrived(lost);
     send("problems_read");
   });
+  const lost = leftBehind();
+  problems.failures = lost.map((name) => `${name}: did not arrive. Add it again.`);
   const uploads = uploader(context, problems, state, send);
   const list = cardList((item) =>
-    item.isHead ? sequenceHead(item, fold) : card(item, { open: choose, send }),
+    item.isHead ? sequenceHead(item, fold, rename) : card(item, { open: choose, send }),
   );
   const selection = stripSelection(() => render(), (chosen_ids) => {
     send("sequence_made", { chosen_ids });
@@ -70,6 +74,7 @@ export function mount(context) {
     keep("folded-sequences", state.folded);
     render();
   }
+  const rename = (sequence_id, name) => send("sequence_renamed", { sequence_id, name });
   function open(image) {
     if (!image || image.id === state.image_id) return;
     state.image_id = state.opening = image.id;

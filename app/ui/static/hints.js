@@ -1,13 +1,13 @@
 /** What to do next, for who is new here: one or two sentences, until they have been read. */
-import { follow, h, hear, icon, tell } from "./dom.js";
+import { follow, h, hear, tell } from "./dom.js";
 import { keyCap } from "./keys.js";
 import { keep, recall } from "./remembered.js";
 
-/** By step, which the server names: what to do, with the keys in use; and a button that does it. */
+/** By step, which the server names: what to do, with the keys in use. */
 const STEPS = {
   name: {
     title: "Name what you look for",
-    text: () => ["Add a category under Categories, at the right; then mark one of its objects."],
+    text: () => ["Add a category under Categories, below; then mark one of its objects."],
   },
   mark: {
     title: "Show what you look for",
@@ -33,7 +33,6 @@ const STEPS = {
       "Segment looks on all targets for every object like the marked ones; "
         + "“This very object” looks for one and the same.",
     ],
-    action: { name: "sparkle", text: "Segment", act: () => tell("segment-asked", null) },
   },
   lower: {
     title: "Nothing is shown",
@@ -53,7 +52,7 @@ const STEPS = {
   export: {
     title: "All images are reviewed",
     text: () => [
-      "“Download COCO JSON” and “Export …” at the right write what was accepted, "
+      "“Download COCO JSON” and “Export …” below write what was accepted, "
         + "as COCO or for other programs.",
     ],
   },
@@ -61,11 +60,11 @@ const STEPS = {
 
 export function mount(context) {
   const { element } = context;
-  const state = { step: null, read: recall("hints-read", []), isAtWork: false };
+  const state = { step: null, read: recall("hints-read", []) };
   const title = h("strong", {});
   const text = h("p", {});
   const live = h("div", { role: "status" }, title, text);
-  const actions = h("div", { class: "st-hint-actions" });
+  const actions = h("div", { class: "st-hint-actions" }, buttons(read));
   const card = h(
     "section",
     { class: "st-hint-card", "aria-label": "What to do next", hidden: true },
@@ -74,13 +73,12 @@ export function mount(context) {
   );
   const render = () => {
     const step = state.read.includes(state.step) ? null : state.step;
-    card.hidden = step === null || state.isAtWork;
+    card.hidden = step === null;
     if (card.dataset.step === String(step)) return;
     card.dataset.step = String(step);
     if (step === null) return;
     title.textContent = STEPS[step].title;
     text.replaceChildren(...STEPS[step].text());
-    actions.replaceChildren(...buttons(STEPS[step], read));
   };
   /** Never show these steps again in this browser, until asked to. */
   function read(steps = [state.step]) {
@@ -93,11 +91,6 @@ export function mount(context) {
     state.step = step;
     render();
   });
-  // The bar of selected objects is in the same place, and who has selected one needs no hint.
-  hear(element, "selected", ({ instance_ids }) => {
-    state.isAtWork = instance_ids.length > 0;
-    render();
-  });
   hear(element, "hints-asked", () => {
     state.read = [];
     keep("hints-read", []);
@@ -105,21 +98,14 @@ export function mount(context) {
   });
 }
 
-function buttons({ action }, read) {
+function buttons(read) {
   const link = (words, title, onclick) =>
     h("button", { type: "button", class: "st-link", title, onclick }, words);
   const isAgain = "The sheet of keys shows hints again";
   return [
-    action &&
-      h(
-        "button",
-        { type: "button", class: "st-button st-primary", onclick: action.act },
-        icon(action.name),
-        action.text,
-      ),
     link("Got it", "Do not show this hint again", () => read()),
     link("No more hints", isAgain, () => read(Object.keys(STEPS))),
     h("span", { class: "st-spacer" }),
     link("All keys", "The sheet of keys", () => tell("command", { name: "help" })),
-  ].filter(Boolean);
+  ];
 }

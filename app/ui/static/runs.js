@@ -47,12 +47,11 @@ export function mount(context) {
   window.setInterval(() => {
     if (element.isConnected && isBusy(state.job)) trigger("polled", place(state));
   }, POLL_MS);
-  hear(element, "segment-asked", () => parts.all.click());
-  // Another window may have changed the project meanwhile.
   hear(element, "category-threshold", (change) => {
     state.category_thresholds = withThreshold(state.category_thresholds, change);
     renderThreshold(parts, state);
   });
+  // Another window may have changed the project meanwhile.
   document.addEventListener("visibilitychange", () => {
     if (element.isConnected && !document.hidden && state.project_id)
       trigger("polled", place(state));

@@ -44,6 +44,7 @@ export function mount(context) {
   let parts = null;
   hear(element, "show-settings", view.open);
   hear(element, "close-views", view.close);
+  hear(element, "model-changed", () => view.isOpen() && send("settings_asked"));
   hear(element, "page", ({ does }) => does === "settings" && view.open());
   follow(context, (value) => {
     const wasBusy = isBusy(state);

@@ -1,5 +1,6 @@
 /** Sending files to the server a few at a time, so that thumbnails appear while the rest travels. */
 import { h, plural } from "./dom.js";
+import { arrived as noteArrived, setOut } from "./under_way.js";
 
 const AT_ONCE = 4;
 
@@ -13,6 +14,7 @@ const AT_ONCE = 4;
  */
 export async function uploadFiles({ upload }, files, noun, progress, received, failed) {
   const failures = [];
+  setOut(files.map(({ name }) => name));
   for (let start = 0; start < files.length; start += AT_ONCE) {
     progress.replaceChildren(
       `Adding ${plural(files.length, noun)} … ${start} of ${files.length}`,
@@ -27,6 +29,7 @@ export async function uploadFiles({ upload }, files, noun, progress, received, f
       else failures.push(`${name}: ${outcome.reason?.message ?? "the upload failed"}`);
     });
     if (arrived.length) received(arrived);
+    noteArrived(arrived.map(({ name }) => name));
   }
   progress.replaceChildren();
   failed(failures);

@@ -1,5 +1,5 @@
 /** A video or other sequence: step through its frames, track what is marked, correct and go on. */
-import { follow, h, icon, iconButton, plural } from "./dom.js";
+import { editInPlace, follow, h, icon, iconButton, plural } from "./dom.js";
 import { isActive, jobBox } from "./job_box.js";
 import { section } from "./section.js";
 import { uploadFiles } from "./upload.js";
@@ -25,10 +25,17 @@ export function mount(context) {
     trigger("sequence_removed", { ...place(), sequence_id: state.sequence.id }),
   );
   const name = h("span", { class: "st-row-name" });
+  const rename = iconButton("pencil", "Rename the sequence", () =>
+    editInPlace(name, {
+      value: name.textContent,
+      name: "Name of the sequence",
+      save: (text) => trigger("sequence_renamed", { ...place(), sequence_id: state.sequence.id, name: text }),
+    }),
+  );
   const own = h(
     "div",
     {},
-    h("div", { class: "st-video-head" }, name, remove),
+    h("div", { class: "st-video-head" }, name, rename, remove),
     player.element,
     tracking.element,
   );
