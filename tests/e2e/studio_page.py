@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e import waiting
 
 CANVAS = 'document.querySelector("#st-canvas .prompt-canvas").__canvas'
 STAGE = f"""() => {{
@@ -56,6 +57,8 @@ class StudioPage:
         """P point, B box, S scribble, G polygon, V select."""
         self.page.locator("#st-canvas [role=application]").focus()
         self.page.keyboard.press(key)
+        # The toolbar may get another row, below which the image has another place.
+        waiting.painted(self.page)
 
     def mark_point(self, x: float, y: float) -> None:
         self.choose_tool("p")
@@ -138,7 +141,3 @@ class StudioPage:
         self.page.get_by_label("Projects", exact=True).click()
         for item in items:
             self.page.locator("#st-projects-menu").get_by_role("button", name=item).click()
-
-
-def names(locator: Locator) -> Sequence[str]:
-    return locator.locator(".st-row-name").all_text_contents()

@@ -46,8 +46,8 @@ def test_from_the_first_upload_to_masks_that_pycocotools_reads(
     expect(hint).to_contain_text("a scribble S, a box B")
     studio.scribble((60, 80), (80, 70), (100, 80))
     expect(studio.card("three.png")).to_contain_text("1")
-    hint.get_by_role("button", name="Segment").click()
-    studio.expect_idle()
+    expect(hint).to_contain_text("Segment looks on all targets")
+    studio.segment_all()
     # What has been read does not come back.
     expect(hint).to_contain_text("Look through what was found")
     hint.get_by_role("button", name="Got it").click()
@@ -232,7 +232,8 @@ def test_quick_steps_of_the_slider_are_all_counted(
     studio.add_images(pictures[0])
     studio.expect_open("three.png")
     slider = studio.page.get_by_label("Score threshold", exact=True)
-    before = float(slider.input_value())
+    before = threshold()
+    expect(slider).to_have_value(f"{before:g}")
     slider.focus()
     for _ in range(12):
         studio.page.keyboard.press("ArrowRight")

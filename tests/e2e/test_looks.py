@@ -11,7 +11,7 @@ from app.project import Task
 from tests.e2e.pictures import TWO_RED_ONE_BLUE, draw
 from tests.e2e.serving import StudioServer
 from tests.e2e.studio_page import CANVAS, StudioPage
-from tests.e2e.waiting import until
+from tests.e2e.waiting import settle, until
 
 pytestmark = pytest.mark.e2e
 
@@ -110,6 +110,7 @@ def test_a_reference_lies_beside_the_image(studio: StudioPage, tmp_path: Path) -
     assert right
     assert left["x"] + left["width"] <= right["x"] + 1
     zoom = f"{CANVAS}.reference.view.scale"
+    settle(page, f"[{zoom}, {CANVAS}.surface.view]")
     before, target = page.evaluate(zoom), page.evaluate(f"{CANVAS}.surface.view.scale")
     stage.hover()
     page.mouse.wheel(0, -200)

@@ -140,6 +140,9 @@ def _conflict(tour: Tour, after: After) -> None:
     rev, prompts = core.prompts(image.id)
     tour.studio.choose_tool("v")
     (x, y), _ = tour.scene.box
+    # The page would learn of it by itself, if it looked between what is done here.
+    tour.page.route("**/changes/**", lambda route: route.abort())
+    after(tour.page.unroute, "**/changes/**")
     # Somebody else has changed the mark that is moved here.
     points = tuple(value + 2 for value in prompts[0].prompt.points)
     moved = Prompt(prompts[0].prompt.category_id, PromptType.BOX, points)

@@ -23,12 +23,20 @@ STILL = """(place) => new Promise((done) => {
 })"""
 
 
+FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
 def until(page: Page, condition: Callable[[], bool]) -> None:
     """Wait for something to become true on the server, while the page goes on."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         page.wait_for_timeout(25)
+
+
+def painted(page: Page) -> None:
+    """Wait until the page has laid out and painted what it was told so far."""
+    page.evaluate(FRAMES)
 
 
 def settle(page: Page, place: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dinov.types import Prompt
+from tests.e2e import waiting
 from tests.e2e.canvas.server import CanvasServer
-from tests.e2e.waiting import until
 
 
 class Board:
@@ -35,6 +35,7 @@ class Board:
             " && document.querySelector('.prompt-canvas').__canvas.surface.stage.width > 0",
             arg=image_id,
         )
+        waiting.painted(self.page)
         return self
 
     def look(self, expression: str) -> Any:
@@ -42,6 +43,15 @@ class Board:
         canvas = "document.querySelector('.prompt-canvas').__canvas"
         code = f"() => {{ const canvas = {canvas}; return {expression} }}"
         return self.page.evaluate(code)
+
+    def becomes(self, expression: str, value: Any) -> None:
+        """Wait until a JavaScript expression, in which ``canvas`` is the canvas, has a value."""
+        canvas = "document.querySelector('.prompt-canvas').__canvas"
+        code = f"""(value) => {{
+          const canvas = {canvas};
+          return JSON.stringify({expression}) === JSON.stringify(value);
+        }}"""
+        self.page.wait_for_function(code, arg=value)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where a place of the image lies on the page now."""
@@ -64,9 +74,10 @@ class Board:
         self.page.mouse.up()
 
     def press(self, *keys: str) -> None:
-        """Press keys one after the other."""
+        """Press keys one after the other; a tool in hand may give the toolbar another row."""
         for key in keys:
             self.page.keyboard.press(key)
+        waiting.painted(self.page)
 
     def prompts(self, count: int, image_id: int = 1) -> list[Prompt]:
         """The prompts on the server, as soon as there are so many and all is saved."""
@@ -76,13 +87,11 @@ class Board:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something to become true on the server."""
-        until(self.page, condition)
+        waiting.until(self.page, condition)
 
     def painted(self, layer: str, x: float, y: float) -> list[int]:
         """Red, green, blue and alpha of a canvas at a place of the image, after the next frame."""
-        self.page.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
+        waiting.painted(self.page)
         pixel = f"""(() => {{
           const {{ view, canvases }} = canvas.surface;
           const at = [{x} * view.scale + view.x, {y} * view.scale + view.y];

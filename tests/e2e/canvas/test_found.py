@@ -49,7 +49,8 @@ def test_the_score_threshold_is_live_and_told_by_anyone(board: Board) -> None:
 def test_a_found_object_is_highlighted_selected_deleted_and_brought_back(board: Board) -> None:
     board.press("v")
     board.page.mouse.move(*board.place(150, 150))
-    assert board.look("canvas.store.highlightedInstanceId") == 12, "the smaller one, on top"
+    # The smaller one, which lies on top.
+    board.becomes("canvas.store.highlightedInstanceId", 12)
     board.click(150, 150)
     board.press("Delete")
     expect(board.page.locator(".pc-found .pc-count")).to_have_text("1 of 2 found")
@@ -57,11 +58,13 @@ def test_a_found_object_is_highlighted_selected_deleted_and_brought_back(board: 
     assert [one["id"] for one in board.server.results[1]] == [11, 13]
     board.press("Control+z")
     expect(board.page.locator(".pc-found .pc-count")).to_have_text("2 of 3 found")
-    assert board.server.named("instance_selected")[0] == {"image_id": 1, "instance_id": 12}
+    selected = {"image_id": 1, "instance_id": 12}
+    board.until(lambda: selected in board.server.named("instance_selected"))
     assert not board.server.saved[1], "the marks did not change"
 
 
 def test_other_panels_can_highlight_and_select(board: Board) -> None:
+    expect(board.page.locator(".pc-found .pc-count")).to_have_text("2 of 3 found")
     board.page.evaluate(
         """() => {
           window.hovered = [];
@@ -72,14 +75,11 @@ def test_other_panels_can_highlight_and_select(board: Board) -> None:
     tell(board, "dinov:highlight", instance_id=11)
     tell(board, "dinov:select", instance_ids=[12])
     tell(board, "dinov:category", category_id=2)
-    assert board.look("[canvas.store.highlightedInstanceId, canvas.store.selectedInstanceId]") == [
-        11,
-        12,
-    ]
-    assert board.look("canvas.store.activeCategory.name") == "bus"
+    board.becomes("[canvas.store.highlightedInstanceId, canvas.store.selectedInstanceId]", [11, 12])
+    board.becomes("canvas.store.activeCategory.name", "bus")
     board.page.mouse.move(*board.place(70, 150))
     board.page.mouse.move(*board.place(20, 20))
-    assert board.page.evaluate("window.hovered") == [11, None]
+    board.becomes("window.hovered", [11, None])
 
 
 def test_nothing_found_is_said_in_words(board: Board) -> None:

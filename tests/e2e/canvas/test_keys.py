@@ -27,9 +27,9 @@ def test_a_key_is_changed_on_the_sheet_and_told_everywhere(board: Board) -> None
     expect(sheet).to_be_hidden()
     expect(page.get_by_role("button", name="Box", exact=True)).to_have_attribute("title", "Box (P)")
     board.press("p")
-    assert board.look("canvas.settings.tool") == "box"
+    board.becomes("canvas.settings.tool", "box")
     board.open(1).press("Control+b")
-    assert board.look("canvas.settings.tool") == "point"
+    board.becomes("canvas.settings.tool", "point")
     board.press("?")
     sheet.get_by_role("button", name="Reset all keys").click()
     expect(sheet.get_by_role("button", name="Box: B", exact=True)).to_be_visible()

@@ -27,7 +27,7 @@ def test_marks_can_be_reached_without_a_mouse(board: Board) -> None:
     board.page.get_by_role("button", name="2 marks").press("Enter")
     row = board.page.get_by_role("button", name="Box for coin", exact=True)
     row.press("Enter")
-    assert board.look("canvas.store.selectedPrompt.type") == "box"
+    board.becomes("canvas.store.selectedPrompt?.type", "box")
     board.page.get_by_role("button", name="Delete: Point for coin").press("Enter")
     board.prompts(1)
     board.press("Escape")
@@ -65,7 +65,7 @@ def test_fingers_draw_pinch_and_never_both(touch_board: Board) -> None:
     touch("touchEnd", (a[0] - 30, a[1] - 30))
     touch("touchMove", (a[0] - 60, a[1] - 60))
     touch("touchEnd")
-    assert board.look("canvas.surface.view.scale") > 1.3 * scale
+    board.becomes(f"canvas.surface.view.scale > {1.3 * scale}", True)
     assert board.look("canvas.store.prompts.length") == 1, (
         "the stroke begun by the first finger is dropped"
     )

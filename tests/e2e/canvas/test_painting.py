@@ -57,7 +57,7 @@ def test_a_mask_is_painted_on_again_later_and_erased_to_nothing(board: Board) ->
     board.prompts(2)
     board.press("v")
     board.click(100, 60)
-    assert board.look("canvas.store.selectedPrompt.type") == "mask"
+    board.becomes("canvas.store.selectedPrompt?.type", "mask")
     board.press("m", "]", "]", "e")
     expect(board.page.get_by_role("button", name="Erase with the brush")).to_have_attribute(
         "aria-pressed", "true"
@@ -173,8 +173,8 @@ def test_fingers_paint_reshape_and_pinch_on_a_tablet(touch_board: Board) -> None
     touch("touchMove", (a[0] - 40, a[1] + 30), (b[0] + 40, b[1] + 30))
     touch("touchEnd", (a[0] - 40, a[1] + 30))
     touch("touchEnd")
-    assert board.look("canvas.surface.view.scale") > 1.5
-    assert board.look("canvas.surface.draft") is None
+    board.becomes("canvas.surface.view.scale > 1.5", True)
+    board.becomes("canvas.surface.draft", None)
     page.get_by_role("button", name="Fit the image").tap()
     page.get_by_role("button", name="Polygon", exact=True).tap()
     for corner in [(100, 200), (200, 200), (200, 260), (100, 200)]:

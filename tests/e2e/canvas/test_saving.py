@@ -22,9 +22,8 @@ def test_marks_are_there_again_after_another_image_and_after_a_reload(board: Boa
     board.click(90, 60)
     board.prompts(2)
     board.open(1)
-    assert board.look("canvas.store.prompts.map(p => p.points)") == [
-        list(p.points) for p in board.server.saved[1]
-    ]
+    points = [list(prompt.points) for prompt in board.server.saved[1]]
+    board.becomes("canvas.store.prompts.map(p => p.points)", points)
 
 
 def test_a_refused_save_is_kept_and_can_be_tried_again(board: Board) -> None:
@@ -75,7 +74,7 @@ def test_a_mark_that_two_windows_changed_is_asked_about(board: Board) -> None:
         assert [mark.category_id for mark in board.prompts(1)] == [2]
         board.page.get_by_role("button", name=answer).click()
         expect(bar).to_be_hidden()
-        assert board.look("canvas.store.prompts[0].category_id") == category
+        board.becomes("canvas.store.prompts[0].category_id", category)
     assert [mark.points for mark in board.prompts(1)] == [(70, 80)]
 
 
