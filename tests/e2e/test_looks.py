@@ -121,5 +121,14 @@ def test_a_reference_lies_beside_the_image(studio: StudioPage, tmp_path: Path) -
     expect(reference).to_contain_text("No image is a reference for “Bolt” yet.")
     studio.open_image("two.png")
     expect(reference).to_be_visible()
+    # On a tablet the bar of what was found leaves the buttons of the reference free.
+    page.set_viewport_size({"width": 810, "height": 1080})
+    found = page.get_by_role("group", name="Found objects", exact=True)
+    expect(found).to_be_visible()
+    settle(page, f"{CANVAS}.surface.stage")
+    left, bar = reference.bounding_box(), found.bounding_box()
+    assert left
+    assert bar
+    assert left["x"] + left["width"] <= bar["x"]
     reference.get_by_role("button", name="Close the reference").click()
     expect(reference).to_be_hidden()
