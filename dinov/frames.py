@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from dinov.errors import InvalidVideo
+from dinov.errors import DinovError, InvalidVideo
 from dinov.images import find_images, read_rgb
 from dinov.types import Image, SizeHW
 
@@ -178,6 +179,30 @@ def backward(frames: FrameSource, start: int, size_hw: SizeHW) -> Iterator[Frame
     at_once = max(1, _BYTES_AT_ONCE // (height * width * 3))
     for first in range(start // at_once * at_once, -1, -at_once):
         yield from reversed(list(islice(frames, first, min(first + at_once, start + 1))))
+
+
+def decoded_ahead(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield the same frames; while one is worked on, the next is read in a thread.
+
+    What cannot be loaded still tells so when it is.
+    """
+    iterator = iter(frames)
+    with ThreadPoolExecutor(1, thread_name_prefix="frames") as pool:
+        coming = pool.submit(_next_decoded, iterator)
+        while (frame := coming.result()) is not None:
+            coming = pool.submit(_next_decoded, iterator)
+            yield frame
+
+
+def _next_decoded(frames: Iterator[Frame]) -> Frame | None:
+    frame = next(frames, None)
+    if frame is None:
+        return None
+    try:
+        image = frame.load()
+    except (DinovError, MemoryError):
+        return frame
+    return replace(frame, load=lambda: image)
 
 
 def _to_rgb(bgr: Any) -> Image:

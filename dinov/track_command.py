@@ -16,7 +16,7 @@ from dinov import coco
 from dinov.arguments import LOSS, add_allow_loss, add_mask_encoding, at_least, share
 from dinov.device import DEVICE_HELP
 from dinov.errors import DinovError, InvalidReferences, InvalidVideo
-from dinov.frames import FrameFolder, FrameSource, VideoFile, backward
+from dinov.frames import FrameFolder, FrameSource, VideoFile, backward, decoded_ahead
 from dinov.options import COMPILE_HELP, LIKENESS_HELP, PRECISION_HELP, PRECISIONS
 from dinov.predictor import Predictor
 from dinov.refer import VIDEO_OPTIONS
@@ -185,7 +185,8 @@ def _track_all(
     """
     state = TrackerState()
     index = -1
-    for frame in tqdm(frames, total=len(frames) or None, unit="frame", disable=None):
+    bar = tqdm(decoded_ahead(frames), total=len(frames) or None, unit="frame", disable=None)
+    for frame in bar:
         index = frame.index
         try:
             state, objects = tracker.step(state, frame.load(), marks.get(index, ()))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,7 +15,8 @@ import pytest
 
 from dinov import frames as frames_module
 from dinov.errors import InvalidImage, InvalidVideo
-from dinov.frames import FrameFolder, VideoFile, backward
+from dinov.frames import Frame, FrameFolder, VideoFile, backward, decoded_ahead
+from dinov.types import Image
 
 COLORS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]  # RGB, one per frame
 
@@ -140,3 +144,40 @@ def test_the_way_back_is_the_way_there_reversed(
     assert [frame.index for frame in back] == list(range(start, -1, -1))
     for frame, expected in zip(back, reversed(there), strict=True):
         assert np.array_equal(frame.load(), expected.load())
+
+
+def test_the_next_frame_is_decoded_while_one_is_worked_on() -> None:
+    loaded = [threading.Event() for _ in range(3)]
+
+    def load(index: int) -> Image:
+        loaded[index].set()
+        return np.full((2, 2, 3), index, np.uint8)
+
+    frames = [Frame(i, f"{i}.jpg", partial(load, i)) for i in range(3)]
+    for frame in decoded_ahead(frames):
+        assert all(event.wait(10) for event in loaded[: frame.index + 2])
+        assert (frame.load() == frame.index).all()
+
+
+def test_frames_decoded_ahead_are_those_of_the_folder(folder: Path) -> None:
+    (folder / "3.jpg").write_bytes(b"no picture")
+    frames = list(decoded_ahead(FrameFolder(folder)))
+    assert [frame.name for frame in frames] == [frame.name for frame in FrameFolder(folder)]
+    damaged = next(frame for frame in frames if frame.name == "3.jpg")
+    with pytest.raises(InvalidImage):
+        damaged.load()
+    assert all(frame.load().ndim == 3 for frame in frames if frame is not damaged)
+
+
+def test_whoever_stops_early_does_not_wait_for_the_rest() -> None:
+    read: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for i in range(100):
+            read.append(i)
+            yield Frame(i, f"{i}.jpg", lambda: np.zeros((1, 1, 3), np.uint8))
+
+    ahead = decoded_ahead(frames())
+    next(ahead)
+    ahead.close()  # type: ignore[attr-defined]
+    assert len(read) <= 2
