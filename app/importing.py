@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -153,16 +155,37 @@ def _gathered(sources: Sequence[Source]) -> Iterator[tuple[Path, list[Picture]]]
         return
     with tempfile.TemporaryDirectory(prefix="dinov-import-") as name:
         # Messages name the folder, and so it is called as what the user knows.
-        folder = Path(name) / Path(_name(sources[0])).name
-        folder.mkdir()
-        for source, path, archived in zip(sources, paths, is_archive, strict=True):
+        folder = Path(name) / "together" / Path(_name(sources[0])).name
+        folder.mkdir(parents=True)
+        for number, (source, path, archived) in enumerate(
+            zip(sources, paths, is_archive, strict=True)
+        ):
+            part = Path(name) / str(number)
+            part.mkdir()
             if archived:
-                _extract(path, folder)
+                _extract(path, part)
             elif path.is_dir():
-                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+                shutil.copytree(path, part / path.name)
             else:
-                shutil.copyfile(path, folder / Path(_name(source)).name)
+                shutil.copyfile(path, part / Path(_name(source)).name)
+            _merge(part, folder)
         yield folder, files_below([folder])
+
+
+def _merge(part: Path, folder: Path) -> None:
+    """Move the files of one source to those of the others; the same file may come with several."""
+    for file in sorted(part.rglob("*")):
+        target = folder / file.relative_to(part)
+        if file.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(target)
+        elif not filecmp.cmp(file, target, shallow=False):
+            raise InvalidData(
+                f"{file.relative_to(part).as_posix()} comes twice, with different contents. "
+                "Import these sources one after the other, or give one of the files another name."
+            )
 
 
 def _extract(archive: Path, folder: Path) -> None:
@@ -174,7 +197,13 @@ def _extract(archive: Path, folder: Path) -> None:
                     f"{archive.name} unpacks to {needed / 1e9:.1f} GB, more than there is room for."
                 )
             content.extractall(folder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise InvalidData(
             f"{archive.name} cannot be unpacked ({error}). Unpack it and name the folder."
         ) from error

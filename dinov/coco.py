@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dinov import __version__, masks
 from dinov.files import written_whole
@@ -261,8 +262,11 @@ def rle_of_segmentation(segmentation: Any, size_hw: SizeHW) -> Rle:
         )
     counts = segmentation["counts"]
     if isinstance(counts, list):
-        runs = np.asarray(counts, np.int64)
-        if runs.ndim != 1 or runs.min(initial=0) < 0 or runs.sum() != size_hw[0] * size_hw[1]:
+        runs = _runs(counts)
+        pixels = size_hw[0] * size_hw[1]
+        # Each alone first: a sum of numbers that large would begin again at the smallest.
+        within = runs.ndim == 1 and runs.min(initial=0) >= 0 and runs.max(initial=0) <= pixels
+        if not within or runs.sum() != pixels:
             raise ValueError("The runs of the mask do not add up to its size.")
         mask = np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape(size_hw[::-1]).T
         return masks.encode_rle(mask)
@@ -271,6 +275,13 @@ def rle_of_segmentation(segmentation: Any, size_hw: SizeHW) -> Rle:
     )
     masks.decode_rle(rle)
     return rle
+
+
+def _runs(counts: list[Any]) -> NDArray[np.int64]:
+    try:
+        return np.asarray(counts, np.int64)
+    except OverflowError as error:
+        raise ValueError("A run of the mask is larger than any image.") from error
 
 
 def distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], list[str]]:

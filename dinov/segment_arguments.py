@@ -174,6 +174,11 @@ def output_options(arguments: argparse.Namespace) -> BatchOptions:
             f"--format and --results are for instances. Leave them out with --output-type "
             f"{arguments.output_type}."
         )
+    if arguments.output_type != "instances" and not arguments.output.suffix:
+        raise InvalidOptions(
+            f"The PNGs go into a folder called like the JSON file without its suffix, and "
+            f"{arguments.output} has none. Call it {arguments.output}.json."
+        )
     return BatchOptions(arguments.output_type, preset, arguments.results, workers=arguments.workers)
 
 

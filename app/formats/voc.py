@@ -147,7 +147,9 @@ def _read_image(file: Path, root: Path, stem: Path, pictures: Pictures, reader: 
     document = ET.fromstring(content)
     entries = document.findall("object")
     reader.count(len(entries))
-    name = stem.with_name(document.findtext("filename") or stem.name).as_posix()
+    # Some programs write a path, of a machine that nobody else knows.
+    stated = PurePosixPath(document.findtext("filename", "").replace("\\", "/")).name
+    name = stem.with_name(stated or f"{stem.name}.jpg").as_posix()
     parts = _object_masks(root / _OBJECTS / f"{stem}.png")
     height, width = (document.findtext(f"size/{side}", "") for side in ("height", "width"))
     # Some programs write 0 for a size they do not know.

@@ -114,7 +114,7 @@ def _names(path: Path) -> dict[int, str]:
         names = content.get("names") if isinstance(content, dict) else None
         if isinstance(names, list):
             return {number: str(name) for number, name in enumerate(names)}
-        if isinstance(names, dict):
+        if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
             return {int(number): str(name) for number, name in names.items()}
     for file in (path / "classes.txt", path / "obj.names", path / "labels" / "classes.txt"):
         if file.is_file():

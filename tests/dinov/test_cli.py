@@ -145,6 +145,7 @@ def test_what_a_reader_needs_can_be_chosen(segment: Segment, photos: Path) -> No
         (["--format", "cvat", "--mask-encoding", "polygon"], "its own way to write masks"),
         (["--output-type", "panoptic", "--format", "cvat"], "are for instances"),
         (["--output-type", "semantic", "--results", "r.json"], "are for instances"),
+        (["--output-type", "semantic", "--output", "found"], "Call it found.json"),
     ],
 )
 def test_ways_to_write_that_do_not_fit_together_are_refused(

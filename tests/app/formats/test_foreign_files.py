@@ -64,6 +64,13 @@ def test_yolo_names_come_from_the_yaml_file_or_a_list(tmp_path: Path, names: str
     np.testing.assert_array_equal(mask, BLOCK)
 
 
+def test_yaml_files_that_name_other_things_are_passed_over(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, f"0 {POLYGON}", "names: {first: Ann, last: Lee}")
+    assert not yolo.recognises(folder)
+    put(folder / "more/real.yaml", "names: {0: cat}")
+    assert [name for name, _ in objects(yolo.read(folder, KNOWN))] == ["cat"]
+
+
 def test_yolo_boxes_scores_and_bad_lines(tmp_path: Path) -> None:
     lines = [
         "0 0.5 0.333333 0.5 0.333333",  # a box
@@ -117,6 +124,15 @@ def test_voc_boxes_without_masks(tmp_path: Path, size: str) -> None:
     np.testing.assert_array_equal(mask, BLOCK)
     assert reading.marks[1].points == (10, 5, 30, 15)
     assert "box only" in reading.notes[0]
+
+
+@pytest.mark.parametrize("stated", ["/home/ann/photo.v1.jpg", r"C:\ann\photo.v1.jpg", ""])
+def test_voc_files_may_name_a_path_or_nothing(tmp_path: Path, stated: str) -> None:
+    content = VOC.format(size=VOC_SIZE, more="").replace("photo.v1.jpg", stated)
+    put(tmp_path / "VOC/Annotations/photo.v1.xml", content)
+    reading = voc.read(tmp_path, KNOWN)
+    assert len(reading.dataset.annotations) == 1
+    assert KNOWN.find(reading.dataset.images[0].file_name) is not None
 
 
 def test_voc_masks_with_void_and_objects_that_have_none(tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_every_usual_way_to_write_a_mask_is_read(
         (document(annotation(segmentation=[[100, 100, 110, 100, 110, 110]])), "no pixel"),
         (document(annotation(segmentation={"size": [40, 30], "counts": RUNS})), "the size"),
         (document(annotation(segmentation={"size": [30, 40], "counts": [1]})), "do not add up"),
+        (
+            document(annotation(segmentation={"size": [30, 40], "counts": [2**70, 1]})),
+            "larger than any image",
+        ),
+        (
+            # Their sum is that of the image again, modulo 2 ** 64.
+            document(
+                annotation(segmentation={"size": [30, 40], "counts": [2**63 - 1] * 2 + [1202]})
+            ),
+            "do not add up",
+        ),
         (document(annotation(segmentation=[[1, 2, 3]])), "at least three points"),
         (document(annotation(segmentation=[[1, 2, 3, 4, float("nan"), 6]])), "no pixels"),
         (document(annotation(segmentation=["text"])), "annotation 1"),
@@ -323,3 +334,41 @@ def test_an_archive_cannot_write_beside_its_folder(studio: Studio, tmp_path: Pat
     (tmp_path / "file.json").write_text(json.dumps(content))
     report = import_files(studio, project_id, [tmp_path / "file.json"])
     assert "not in the project and not found" in report.problems[0]
+
+
+def test_files_of_one_name_are_not_taken_for_each_other(studio: Studio, tmp_path: Path) -> None:
+    for folder, shade in (("one", 10), ("two", 200), ("copy", 10)):
+        (tmp_path / folder).mkdir()
+        picture = as_bytes(draw(SIZE, background=(shade,) * 3))
+        (tmp_path / folder / "a.png").write_bytes(picture)
+    (tmp_path / "one.json").write_text(json.dumps(document(annotation(segmentation=POLYGON))))
+    project_id = studio.create_project("Several").id
+    one, two, copy = (tmp_path / folder / "a.png" for folder in ("one", "two", "copy"))
+    with pytest.raises(InvalidData, match=r"a\.png comes twice, with different contents"):
+        import_files(studio, project_id, [tmp_path / "one.json", one, two])
+    assert studio.images(project_id) == []
+    assert import_files(studio, project_id, [tmp_path / "one.json", one, copy]).is_lossless
+
+
+def test_archives_are_laid_over_each_other(studio: Studio, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "labels.zip", "w") as archive:
+        content = document(annotation(segmentation=POLYGON))
+        archive.writestr("set/labels.json", json.dumps(content))
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr("set/a.png", as_bytes(draw(SIZE)))
+    project_id = studio.create_project("Two archives").id
+    sources = [tmp_path / "labels.zip", tmp_path / "images.zip"]
+    assert import_files(studio, project_id, sources).annotations == 1
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_archive_is_refused(studio: Studio, tmp_path: Path, compression: int) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("labels.json", json.dumps(document(annotation(segmentation=POLYGON))))
+    content = bytearray(path.read_bytes())
+    content[45:75] = bytes(30)
+    path.write_bytes(content)
+    project_id = studio.create_project("Damaged").id
+    with pytest.raises(InvalidData, match=r"set\.zip cannot be unpacked .* Unpack it"):
+        import_files(studio, project_id, [path])
