@@ -86,8 +86,9 @@ class BestProposalMethod:
 
     def _cover(self, episode: Episode, kind: PromptType) -> Coverage:
         truth = episode.truth()
+        nothing = map_coverage(np.full(truth.shape, -1.0), truth, self.thresholds)
         if not truth.any():
-            return map_coverage(np.full(truth.shape, -1.0), truth, self.thresholds)
+            return nothing
         bank = self._predictor.embed_references(episode.references(kind))
         proposed = self._predictor.segment(
             read_rgb(episode.target.path), bank, score_threshold=0, options=_EVERY_PROPOSAL
@@ -96,7 +97,7 @@ class BestProposalMethod:
             map_coverage(decode_rle(instance.rle) - 1.0, truth, self.thresholds)
             for instance in proposed.instances
         ]
-        return max(covers, key=lambda cover: float(cover.iou[0]))
+        return max(covers, key=lambda cover: float(cover.iou[0]), default=nothing)
 
 
 class CosineMethod:

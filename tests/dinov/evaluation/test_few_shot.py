@@ -185,6 +185,12 @@ def test_the_best_proposal_is_the_one_that_covers_the_truth(episodes: list[Episo
     assert iou == pytest.approx(half.sum() / truth.sum())
 
 
+def test_where_nothing_is_proposed_nothing_is_found(episodes: list[Episode]) -> None:
+    episode = next(episode for episode in episodes if not episode.absent)
+    cover = BestProposalMethod(cast(Predictor, ProposingPredictor())).cover(episode, PromptType.BOX)
+    assert (cover.iou, cover.area) == ([0], [0])
+
+
 def test_the_best_proposal_where_nothing_is_is_none(episodes: list[Episode]) -> None:
     episode = next(episode for episode in episodes if episode.absent)
     method = BestProposalMethod(cast(Predictor, ProposingPredictor(~episode.truth())))
