@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -287,6 +288,8 @@ def _runs(counts: list[Any]) -> NDArray[np.int64]:
 def distinct_file_names(images: Sequence[CocoImage]) -> tuple[dict[int, str], list[str]]:
     """Give each image a file name whose path without suffix is its own, as CVAT needs.
 
+    Capitals tell none apart, nor do two ways to write one letter: on many disks they do not.
+
     Returns:
         The file names by image id, and in words which were changed.
     """
@@ -304,17 +307,21 @@ def distinct_file_name(image_id: int, file_name: str, taken: set[str], renamed: 
     Args:
         image_id: what tells it apart.
         file_name: what it should be called.
-        taken: names without suffix so far; the new one is added.
+        taken: the names so far, as they are compared; the new one is added.
         renamed: is told in words if the name was taken.
     """
     path = PurePosixPath(file_name)
     candidate = path
-    while str(candidate.with_suffix("")) in taken:
+    while _compared(candidate) in taken:
         candidate = candidate.with_name(f"{candidate.stem}-{image_id}{path.suffix}")
     if candidate != path:
         renamed.append(f"Image {path} is called {candidate}: the name was taken.")
-    taken.add(str(candidate.with_suffix("")))
+    taken.add(_compared(candidate))
     return str(candidate)
+
+
+def _compared(path: PurePosixPath) -> str:
+    return unicodedata.normalize("NFC", str(path.with_suffix("")).casefold())
 
 
 def distinct_names(categories: Sequence[Category]) -> tuple[list[str], list[str]]:

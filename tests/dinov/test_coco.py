@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -137,6 +137,15 @@ def test_confusable_names_are_made_different_and_reported() -> None:
     ]
     assert [c["name"] for c in export.document["categories"]] == ["cat", "cat (2)", "category 3"]
     assert len(export.renamed) == 5
+
+
+@pytest.mark.parametrize("names", [("A.jpg", "a.png"), ("in/é.jpg", "IN/E\u0301.jpg")])
+def test_files_are_told_apart_also_where_disks_do_not_tell_capitals(names: tuple[str, str]) -> None:
+    images = [CocoImage(number, name, 40, 30) for number, name in enumerate(names, start=1)]
+    written, renamed = coco.distinct_file_names(images)
+    first, second = (PurePosixPath(name) for name in names)
+    assert written == {1: str(first), 2: str(second.with_stem(f"{second.stem}-2"))}
+    assert len(renamed) == 1
 
 
 @pytest.mark.parametrize(
