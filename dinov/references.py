@@ -64,8 +64,8 @@ class _Image(BaseModel):
 
 class _Category(BaseModel):
     id: int
-    name: str
-    supercategory: str | None = None
+    name: str = Field(coerce_numbers_to_str=True)
+    supercategory: str | None = Field(default=None, coerce_numbers_to_str=True)
     color: Any = None
     isthing: bool = True
 

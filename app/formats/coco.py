@@ -5,10 +5,10 @@ less: Label Studio makes a region of its own out of every part of an object, and
 and ISAT it cannot read run-length masks, so objects with holes are cut into parts without.
 
 Reading is lenient: polygons flat or nested, run-length counts as list or text, ``iscrowd`` as
-number, bool or missing, category 0, boxes without masks, no ``area``, ``info`` or image size. A
-``track_id`` on an image that is no frame of a video has no place in a project, and a crowd is one
-object there; both are said. What our own exports say in ``attributes`` is read back. The document
-itself is built by ``dinov.coco``.
+number, bool or missing, category 0, numbers as names, boxes without masks, no ``area``, ``info`` or
+image size. A ``track_id`` on an image that is no frame of a video has no place in a project, and a
+crowd is one object there; both are said. What our own exports say in ``attributes`` is read back.
+The document itself is built by ``dinov.coco``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from app.formats.dataset import Dataset, Reader, Reading, Tally, Written
-from app.formats.documents import Document, has_segments, json_objects, read_each
+from app.formats.documents import (
+    Document,
+    has_segments,
+    json_objects,
+    read_each,
+    read_entry,
+    reason_of,
+)
 from app.formats.pictures import Pictures
 from dinov import coco, masks
 from dinov.coco import CocoImage, CocoVideo
@@ -29,6 +36,8 @@ from dinov.errors import InvalidPrompt
 from dinov.references import PromptField, hex_color
 from dinov.types import Category, Prompt, PromptType, Rle, SizeHW
 
+# What an annotation can do without as long as it has a mask.
+_SPARE = ("bbox", "score", "iscrowd")
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -92,7 +101,7 @@ def read_categories(name: str, rows: list[Any], reader: Reader) -> dict[int | st
         try:
             category = _Category.model_validate(row)
         except ValidationError as error:
-            reader.notes.add(f"a category cannot be understood ({_reason(error)})", name)
+            reader.notes.add(f"a category cannot be understood ({reason_of(error)})", name)
             continue
         categories[category.id] = reader.category(
             category.name.strip() or f"category {category.id}",
@@ -127,8 +136,8 @@ class _Image(BaseModel):
 
 class _Category(BaseModel):
     id: int | str
-    name: str
-    supercategory: str | None = None
+    name: str = Field(coerce_numbers_to_str=True)
+    supercategory: str | None = Field(None, coerce_numbers_to_str=True)
     color: Any = None
     isthing: int | None = 1
 
@@ -162,10 +171,8 @@ def _read_document(name: str, document: dict[str, Any], pictures: Pictures, read
     for position, row in enumerate(document["annotations"], 1):
         reader.count()
         place = f"annotation {row.get('id', position) if isinstance(row, dict) else position}"
-        try:
-            annotation = _Annotation.model_validate(row)
-        except ValidationError as error:
-            reader.problems.add(f"it cannot be understood ({_reason(error)})", place)
+        annotation = read_entry(_Annotation, row, place, reader, _SPARE)
+        if annotation is None:
             continue
         if annotation.image_id not in images:
             reader.problems.add("its image is not in the file", place)
@@ -194,7 +201,7 @@ def _read_images(
         try:
             image = _Image.model_validate(row)
         except ValidationError as error:
-            reader.problems.add(f"an image cannot be understood ({_reason(error)})", name)
+            reader.problems.add(f"an image cannot be understood ({reason_of(error)})", name)
             continue
         if image.id in images:
             reader.problems.add("an image has the id of another one", image.file_name)
@@ -216,7 +223,7 @@ def _read_videos(name: str, rows: Any, reader: Reader) -> dict[int | str, CocoVi
         try:
             video = _Video.model_validate(row)
         except ValidationError as error:
-            reader.notes.add(f"a video cannot be understood ({_reason(error)})", name)
+            reader.notes.add(f"a video cannot be understood ({reason_of(error)})", name)
             continue
         videos[video.id] = reader.video(video.name or f"video {video.id}")
     return videos
@@ -284,8 +291,3 @@ def _usable(segmentation: Any, place: str, reader: Reader) -> Any:
             reader.notes.add("parts with fewer than three points are left out", place)
             return usable
     return segmentation
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from app.formats.dataset import Reader, Reading
 from app.project import InvalidData
 
 Document = tuple[Path, dict[str, Any]]
 """A file and the JSON object in it."""
+
+_Entry = TypeVar("_Entry", bound=BaseModel)
 
 _LARGEST_FILE = 4 << 30
 
@@ -64,3 +68,31 @@ def read_each(
     if count == 0:
         raise InvalidData(lacking)
     return reader.reading()
+
+
+def read_entry(
+    kind: type[_Entry], row: Any, place: str, reader: Reader, spare: Collection[str]
+) -> _Entry | None:
+    """Check one annotation of a file.
+
+    Fields that it can spare are left out where they are wrong, and noted: what outlines the object
+    stays. With anything else wrong it is a problem, and None.
+    """
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        wrong = dict.fromkeys(
+            str(detail["loc"][0]) if detail["loc"] else "" for detail in error.errors()
+        )
+        if not wrong.keys() <= set(spare):
+            reader.problems.add(f"it cannot be understood ({reason_of(error)})", place)
+            return None
+    for field in wrong:
+        reader.notes.add(f"its {field} cannot be read, and is left out", place)
+    return kind.model_validate({key: value for key, value in row.items() if key not in wrong})
+
+
+def reason_of(error: ValidationError) -> str:
+    """Say which field of an entry is wrong first, and how."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from app.formats.dataset import Dataset, Reader, Reading, Written, mask_box_xyxy
-from app.formats.documents import Document, json_objects, read_each
+from app.formats.documents import Document, json_objects, read_each, read_entry, reason_of
 from app.formats.pictures import Pictures
 from dinov import coco, masks
 from dinov.coco import CocoAnnotation, CocoImage
@@ -104,7 +104,7 @@ def _shapes(one: CocoAnnotation, label: str, group: int) -> list[dict[str, Any]]
 
 
 class _Shape(BaseModel):
-    label: str
+    label: str = Field(coerce_numbers_to_str=True)
     points: list[tuple[float, float]]
     shape_type: str = "polygon"
     group_id: int | str | None = None
@@ -132,7 +132,7 @@ def _read_document(
     try:
         content = _File.model_validate(document)
     except ValidationError as error:
-        reader.problems.add(f"it cannot be understood: {error.errors()[0]['msg']}", file.name)
+        reader.problems.add(f"it cannot be understood ({reason_of(error)})", file.name)
         return
     name = PurePosixPath(content.imagePath.replace("\\", "/")).name or file.stem
     if file != path:
@@ -166,10 +166,8 @@ def _objects(
     objects: dict[object, tuple[str, list[_Shape]]] = {}
     for position, row in enumerate(rows):
         place = f"shape {position + 1} on {image.file_name}"
-        try:
-            shape = _Shape.model_validate(row)
-        except ValidationError as error:
-            reader.problems.add(f"it cannot be understood: {error.errors()[0]['msg']}", place)
+        shape = read_entry(_Shape, row, place, reader, ("score",))
+        if shape is None:
             continue
         if shape.shape_type in ("point", "line", "linestrip", "points"):
             reader.problems.add(f"a {shape.shape_type} has no area", place)

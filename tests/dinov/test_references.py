@@ -279,6 +279,13 @@ def test_categories_keep_their_colours_and_kind(
     assert not found.is_thing
 
 
+def test_categories_may_be_called_by_numbers(tmp_path: Path) -> None:
+    category = {"id": 4, "name": 7, "supercategory": 10}
+    content = document(annotation(bbox=[10, 5, 20, 10]), categories=[category])
+    (found,) = read_references(written(tmp_path, content)).categories
+    assert (found.name, found.supercategory) == ("7", "10")
+
+
 def test_bad_pictures_and_prompts_can_be_left_out(tmp_path: Path) -> None:
     content = document(
         annotation(bbox=[10, 5, 20, 10]),

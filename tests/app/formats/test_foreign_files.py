@@ -224,6 +224,14 @@ def test_labelme_shapes_that_cannot_be_used_are_named(
     assert reason in reading.problems[0]
 
 
+def test_labelme_shapes_may_be_called_by_numbers_and_stay_without_a_score(tmp_path: Path) -> None:
+    square = shape("polygon", (10, 5), (30, 5), (30, 15), (10, 15), label=7, score="high")
+    reading = labelme.read(labelme_file(tmp_path, square), KNOWN)
+    assert [name for name, _ in objects(reading)] == ["7"]
+    assert reading.problems == ()
+    assert reading.notes == ("shape 1 on photo.v1.jpg: its score cannot be read, and is left out.",)
+
+
 def test_a_labelme_mask_beyond_the_image_is_named(tmp_path: Path) -> None:
     encoded = base64.b64encode(as_bytes(draw((10, 10)))).decode()
     reading = labelme.read(labelme_file(tmp_path, shape("mask", (35, 5), mask=encoded)), KNOWN)

@@ -112,6 +112,7 @@ def test_every_usual_way_to_write_a_mask_is_read(
         (document(annotation(segmentation=["text"])), "annotation 1"),
         (document(annotation(segmentation=[[{}] * 6])), "annotation 1"),
         (document(annotation(image_id=7, segmentation=POLYGON)), "its image is not in the file"),
+        (document(annotation(bbox=["?"] * 4)), "it has neither a mask nor a box"),
         (document({"image_id": 1}), "it cannot be understood (category_id"),
         (document(17), "annotation 1: it cannot be understood"),
         (
@@ -168,6 +169,39 @@ def test_gaps_in_the_file_are_filled_and_said(studio: Studio, tmp_path: Path) ->
     assert any("called by its id" in line for line in report.notes)
     assert any("crowd" in line for line in report.notes)
     assert any("score is not in 0 to 1" in line for line in report.notes)
+
+
+@pytest.mark.parametrize(("name", "called"), [("7", "7"), (7, "7"), (0, "0"), (2.5, "2.5")])
+def test_categories_may_be_called_by_numbers(
+    studio: Studio, tmp_path: Path, name: Any, called: str
+) -> None:
+    row = {"id": 0, "name": name, "supercategory": name}
+    report = bring_in(
+        studio, tmp_path, document(annotation(segmentation=POLYGON), categories=[row])
+    )
+    assert report.notes == ()
+    (category,) = studio.categories(report.project_id)
+    assert (category.name, category.supercategory) == (called, called)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bbox", "10,5,20,10"),
+        ("bbox", {"x": 10}),
+        ("bbox", [10, 5, None, 10]),
+        ("score", "high"),
+        ("score", [0.9]),
+        ("iscrowd", "perhaps"),
+    ],
+)
+def test_a_mask_stays_whatever_is_wrong_beside_it(
+    studio: Studio, tmp_path: Path, field: str, value: Any
+) -> None:
+    report = bring_in(studio, tmp_path, document(annotation(segmentation=RLE, **{field: value})))
+    assert (report.annotations, report.problems) == (1, ())
+    assert report.notes == (f"annotation 1: its {field} cannot be read, and is left out.",)
+    np.testing.assert_array_equal(stored(studio, report)[0], BLOCK)
 
 
 @pytest.mark.parametrize("fields", [{"track_id": 3}, {"attributes": {"track_id": 0}}])
