@@ -15,6 +15,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from xml.parsers import expat
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def read(path: Path, pictures: Pictures) -> Reading:
         stem = file.relative_to(root / _XML).with_suffix("")
         try:
             _read_image(file, root, stem, pictures, reader)
-        except (InvalidData, ET.ParseError, OSError) as error:
+        except (InvalidData, OSError) as error:
             reader.problems.add(str(error).rstrip("."), file.name)
     return reader.reading()
 
@@ -141,10 +142,7 @@ def _label_names(path: Path) -> list[str]:
 
 
 def _read_image(file: Path, root: Path, stem: Path, pictures: Pictures, reader: Reader) -> None:
-    content = file.read_bytes()
-    if b"<!ENTITY" in content:
-        raise InvalidData("it defines entities, which no VOC file needs")
-    document = ET.fromstring(content)
+    document = _parsed(file.read_bytes())
     entries = document.findall("object")
     reader.count(len(entries))
     # Some programs write a path, of a machine that nobody else knows.
@@ -168,6 +166,25 @@ def _read_image(file: Path, root: Path, stem: Path, pictures: Pictures, reader: 
             reader.problems.add("its mask has another size than its image", place)
         else:
             reader.annotation(image, category, rle)
+
+
+def _parsed(content: bytes) -> ET.Element:
+    """Parse XML in any encoding, but none that could blow up a few entities to gigabytes."""
+    builder = ET.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = _refuse_entities
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise InvalidData(f"it is no XML that can be read: {error}") from error
+    return builder.close()
+
+
+def _refuse_entities(*_: object) -> None:
+    raise InvalidData("it defines entities, which no VOC file needs")
 
 
 def _object_masks(path: Path) -> dict[int, Rle]:

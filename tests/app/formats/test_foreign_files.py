@@ -147,14 +147,22 @@ def test_voc_masks_with_void_and_objects_that_have_none(tmp_path: Path) -> None:
     assert reading.problems[0].startswith("object 2 on photo.v1.jpg: its box cannot be read")
 
 
+ENTITY = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("<annotation>", "no element found"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "defines entities"),
+        (ENTITY, "defines entities"),
+        (ENTITY.encode("utf-16"), "defines entities"),
+        (b'<?xml version="1.0" encoding="gbk"?><annotation/>', "multi-byte encodings"),
+        (b'<?xml version="1.0" encoding="none"?><annotation/>', "unknown encoding"),
     ],
 )
-def test_voc_files_that_cannot_be_read_are_named(tmp_path: Path, content: str, reason: str) -> None:
+def test_voc_files_that_cannot_be_read_are_named(
+    tmp_path: Path, content: str | bytes, reason: str
+) -> None:
     put(tmp_path / "Annotations/bad.xml", content)
     put(tmp_path / "Annotations/photo.v1.xml", VOC.format(size=VOC_SIZE, more=""))
     reading = voc.read(tmp_path, KNOWN)
