@@ -176,7 +176,7 @@ def _merge(part: Path, folder: Path) -> None:
     """Move the files of one source to those of the others; the same file may come with several."""
     for file in sorted(part.rglob("*")):
         target = folder / file.relative_to(part)
-        if file.is_dir():
+        if file.is_dir() and not target.is_file():
             target.mkdir(parents=True, exist_ok=True)
         elif not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -395,6 +395,19 @@ def test_archives_are_laid_over_each_other(studio: Studio, tmp_path: Path) -> No
     assert import_files(studio, project_id, sources).annotations == 1
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_file_where_another_source_has_a_folder_is_refused(
+    studio: Studio, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    sources = [tmp_path / "file.zip", tmp_path / "folder.zip"]
+    for path, name in zip(sources, ("set/labels", "set/labels/a.json"), strict=True):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, json.dumps(document()))
+    project_id = studio.create_project("At odds").id
+    with pytest.raises(InvalidData, match="set/labels comes twice, with different contents"):
+        import_files(studio, project_id, [sources[number] for number in order])
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_damaged_archive_is_refused(studio: Studio, tmp_path: Path, compression: int) -> None:
     path = tmp_path / "set.zip"
