@@ -1,7 +1,7 @@
 """Imports and exports that may take a while, as jobs with files of their own.
 
-<project folder>/transfers/<id>/ holds what a job reads, until it is done, or what it has written,
-for a day: long enough to fetch it, also after a restart.
+<project folder>/transfers/<id>/ holds what a job reads, as long as it is under way or can go on, or
+what it has written, for a day: long enough to fetch it, also after a restart.
 """
 
 from __future__ import annotations
@@ -189,11 +189,21 @@ class Transfers:
         return self._files.folder(project_id) / "transfers" / name
 
     def _new_folder(self, project_id: str) -> Path:
-        """Make a folder for one job, and remove those that are old."""
+        """Make a folder for one job, and remove those that are old and needed by no job."""
         self._store.project(project_id)
         folder = self._folder(project_id, uuid.uuid4().hex)
         folder.mkdir(parents=True)
+        in_use = self._in_use(project_id)
         for other in folder.parent.iterdir():
-            if other.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            is_old = other.stat().st_mtime < time.time() - _KEPT_SECONDS
+            if is_old and other.name not in in_use:
                 shutil.rmtree(other, ignore_errors=True)
         return folder
+
+    def _in_use(self, project_id: str) -> set[str]:
+        """Name the folders of jobs that are under way, or that the list offers to go on with."""
+        return {
+            self._store.job_parameters(job.id)["folder"]
+            for job in self._jobs.recent([project_id])
+            if job.kind in (IMPORT, EXPORT) and job.state is not JobState.DONE
+        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 
 import pytest
@@ -118,6 +119,50 @@ def test_a_project_that_was_made_for_an_import_goes_if_it_fails(studio, tmp_path
         assert studio.transfers.discard_empty(id_) is into_new
         assert (id_ in [one.id for one in studio.projects()]) is not into_new
         assert studio._files.folder(id_).exists() is not into_new
+
+
+def two_days_old(studio, project_id):
+    """Make every file and folder of transfers so old, and return the folders."""
+    folders = list((studio._files.folder(project_id) / "transfers").iterdir())
+    for folder in folders:
+        for path in (*folder.rglob("*"), folder):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 2 * 24 * 3600))
+    return folders
+
+
+def test_files_of_an_import_stay_while_it_can_go_on(marked, tmp_path):
+    studio = marked.studio
+    (tmp_path / "notes.txt").write_text("nothing")
+    sources = [("notes.txt", tmp_path / "notes.txt")]
+    job_id = studio.transfers.start_import(marked.id, sources, ImportedAs.ANNOTATIONS)
+    assert wait(studio, job_id).state is JobState.FAILED
+    (folder,) = two_days_old(studio, marked.id)
+    wait(studio, studio.transfers.start_export(marked.id, "coco", "first.json"))
+    assert (folder / "0" / "notes.txt").is_file()
+    # Nobody can go on with what the list does not show any more, nor with what is done.
+    studio.jobs.put_away([marked.id])
+    old = two_days_old(studio, marked.id)
+    wait(studio, studio.transfers.start_export(marked.id, "coco", "second.json"))
+    assert [path for path in old if path.exists()] == []
+
+
+def test_files_of_an_import_under_way_stay(marked, archive, monkeypatch):
+    studio = marked.studio
+    other = studio.create_project("Other")
+    add_images = studio.add_images
+    kept = []
+
+    def export_meanwhile(project_id, sources):
+        (folder,) = two_days_old(studio, project_id)
+        studio.transfers.start_export(project_id, "coco", "meanwhile.json")
+        kept.append(folder.exists())
+        monkeypatch.undo()
+        return add_images(project_id, sources)
+
+    monkeypatch.setattr(studio, "add_images", export_meanwhile)
+    job_id = studio.transfers.start_import(other.id, [("p.zip", archive)], ImportedAs.ANNOTATIONS)
+    assert wait(studio, job_id).state is JobState.DONE
+    assert kept == [True]
 
 
 def test_an_export_writes_what_the_slider_shows(marked):
