@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dinov import __version__, coco
 from dinov.arguments import LOSS, add_allow_loss, at_least
@@ -321,7 +322,7 @@ def _segment_batch(
     info: dict[str, coco.Scalar],
     cluster: Cluster | None,
 ) -> int:
-    with tqdm(desc="targets", unit="image", disable=None) as bar:
+    with logging_redirect_tqdm(), tqdm(desc="targets", unit="image", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -22,6 +23,8 @@ from dinov.types import Image
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class ImageFeatures:
     """Computes what is needed of images, each as if it were alone, and keeps it.
 
     Padding takes part in attention, so that only images that are padded to one size are computed
-    together. Where a device has too little memory for as many as ``batch_size``, that is halved.
+    together. Where a device has too little memory for as many as ``batch_size``, that is halved
+    until it suffices, and the log says so.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class ImageFeatures:
         results: dict[int, _T] = {}
         for size in dict.fromkeys(sizes):
             left = [i for i, other in enumerate(sizes) if other == size]
+            too_many = 0
             while left:
                 batch = left[: self.batch_size]
                 try:
@@ -118,8 +123,17 @@ class ImageFeatures:
                 except torch.OutOfMemoryError:
                     if len(batch) == 1:
                         raise
+                    too_many = too_many or len(batch)
                     self.batch_size = len(batch) // 2
                 else:
+                    if too_many:
+                        _log.warning(
+                            "Too little memory for %d images together: from here on %d at a time. "
+                            "Begin with that batch size to lose no time.",
+                            too_many,
+                            self.batch_size,
+                        )
+                        too_many = 0
                     results.update(zip(batch, found, strict=True))
                     left = left[len(batch) :]
         return [results[i] for i in range(len(images))]

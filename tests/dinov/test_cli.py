@@ -23,7 +23,7 @@ from dinov.arguments import LOSS
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.download import CHECKPOINTS, CheckpointEntry
-from dinov.features import AnyImage, raw
+from dinov.features import AnyImage, ImageFeatures, raw
 from dinov.masks import instance_of, rle_iou
 from dinov.model.build import build_model
 from dinov.predictor import Predictor
@@ -285,6 +285,26 @@ def test_a_target_the_model_cannot_take_does_not_end_the_run(
     assert segment() == 1
     assert "10.jpg could not be segmented: out of memory\n" in capsys.readouterr().err
     assert len(json.loads((photos / "out.json").read_text())["images"]) == 2
+
+
+def test_it_is_said_that_memory_suffices_for_fewer_images_at_once(
+    segment: Segment,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    encode = ImageFeatures.encode
+
+    def encode_one(self: ImageFeatures, images: Sequence[AnyImage]) -> Any:
+        if len(images) > 1:
+            raise torch.OutOfMemoryError
+        return encode(self, images)
+
+    monkeypatch.setattr(ImageFeatures, "encode", encode_one)
+    (photos / "t/2.jpg").write_bytes((photos / "t/1.jpg").read_bytes())
+    assert segment("--batch-size", 4) == 0
+    told = capsys.readouterr().err
+    assert told.count("images together: from here on 1 at a time.") == 1
 
 
 @pytest.mark.parametrize("output", [".", "ref.json/out.json"])

@@ -394,7 +394,9 @@ def test_tiles_are_computed_together_also_those_of_one_image() -> None:
     assert_same(chosen[0], alone.segment(images[0], bank, score_threshold=0.0, tile=side))
 
 
-def test_where_memory_does_not_suffice_fewer_images_are_computed_together() -> None:
+def test_where_memory_does_not_suffice_fewer_images_are_computed_together_and_it_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     predictor = make_predictor(batch_size=8, cache_bytes=0)
     bank = predictor.embed_references([Reference(photo(0), [BOX])])
     images = [photo(i) for i in range(7)]
@@ -413,6 +415,8 @@ def test_where_memory_does_not_suffice_fewer_images_are_computed_together() -> N
         assert_same(one, other)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert predictor.batch_size == 1
+    (line,) = caplog.messages  # and not one for every size that was tried
+    assert line.startswith("Too little memory for 7 images together: from here on 1 at a time.")
     room = 0
     with pytest.raises(torch.OutOfMemoryError):
         predictor.segment_many(images, bank)
