@@ -15,6 +15,7 @@ from dinov.bank import describe
 from dinov.device import DEVICE_HELP
 from dinov.leave_one_out import ExampleScore, leave_one_out
 from dinov.masks import rle_box_xyxy
+from dinov.options import PRECISION_HELP, PRECISIONS
 from dinov.predictor import Predictor
 from dinov.references import ReferenceFile, read_references
 from dinov.types import Category, Prompt, Reference
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--input-size", type=int, metavar="N", help="side in pixels (default: the checkpoint's)")
     add("--device", default="auto", help=DEVICE_HELP)
+    add("--precision", choices=PRECISIONS, default="float32", help=PRECISION_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
     for note in references.notes:
         _log.info("%s", note)
     predictor = Predictor.from_checkpoint(
-        args.checkpoint, device=args.device, input_size=args.input_size
+        args.checkpoint,
+        device=args.device,
+        precision=args.precision,
+        input_size=args.input_size,
     )
     problems: list[str] = []
     bank = predictor.embed_references(

@@ -89,6 +89,17 @@ def test_at_most_so_many_examples_of_a_category(command: Run, folder: Path) -> N
     assert counts == {3: 1, 8: 1}
 
 
+def test_a_bank_can_be_made_in_lower_precision(command: Run, folder: Path, bank: Path) -> None:
+    lower = folder / "lower.safetensors"
+    references = ("--references", folder / "ref.json")
+    assert command("embed", *references, "--output", lower, "--precision", "bfloat16") == 0
+    full, rounded = (PromptBank.load(path).positives for path in (bank, lower))
+    assert full.keys() == rounded.keys()
+    for i, embeddings in full.items():
+        assert not torch.equal(embeddings, rounded[i])
+        torch.testing.assert_close(embeddings, rounded[i], rtol=0.2, atol=0.2)
+
+
 def test_scores_come_worst_first(
     command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
