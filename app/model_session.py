@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from app.project import DEFAULT_OVERLAP_THRESHOLD, AppError, StatusView
+from app.project import DEFAULT_OVERLAP_THRESHOLD, DEFAULT_SCORE_THRESHOLD, AppError, StatusView
 from app.settings import ModelSettings
+from dinov.download import known_score_threshold
 from dinov.errors import DinovError
 from dinov.images import read_rgb
 from dinov.options import DEFAULT_INSTANCE_OPTIONS, Device, InstanceOptions, tile_side
@@ -134,6 +135,13 @@ class ModelSession:
     def score_threshold(self) -> float:
         """The threshold that suits the checkpoint. Loads it."""
         return self._loaded().score_threshold
+
+    def usual_score_threshold(self) -> float:
+        """The same without loading it, as far as its file tells; else that of projects."""
+        if self._predictor is not None:
+            return self._predictor.score_threshold
+        known = known_score_threshold(self._settings.checkpoint)
+        return DEFAULT_SCORE_THRESHOLD if known is None else known
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from app.overview import CountedInstance
 from app.project import (
     DEFAULT_OVERLAP_THRESHOLD,
-    DEFAULT_SCORE_THRESHOLD,
     InstanceStatus,
     JobState,
     JobView,
@@ -31,8 +30,8 @@ class Row(Protocol):
     def __getitem__(self, column: str, /) -> Any: ...
 
 
-def to_project(row: Row) -> Project:
-    """Read a project; a threshold that was never chosen reads as the default."""
+def to_project(row: Row, usual_score_threshold: float) -> Project:
+    """Read a project; a threshold that was never chosen reads as the usual one."""
     threshold = row["score_threshold"]
     return Project(
         id=row["id"],
@@ -40,7 +39,7 @@ def to_project(row: Row) -> Project:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         score_thresholds={
-            Task.GENERIC: DEFAULT_SCORE_THRESHOLD if threshold is None else threshold,
+            Task.GENERIC: usual_score_threshold if threshold is None else threshold,
             Task.REFER: row["refer_score_threshold"],
         },
         overlap_threshold=DEFAULT_OVERLAP_THRESHOLD

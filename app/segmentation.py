@@ -105,6 +105,7 @@ class Studio(Workspace):
             closing.callback(store.close)
             chosen = ModelSettings.of(store.model_settings(), settings.model)
             model = ModelSession(chosen, load_predictor)
+            store.usual_score_threshold = model.usual_score_threshold
             studio = cls(store, files, model, JobRunner(store), settings)
             studio._closing = closing.pop_all()
         studio.library.empty_trash(older_than_days=KEPT_DAYS)

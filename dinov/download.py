@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import http.client
 import re
@@ -12,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from safetensors import SafetensorError, safe_open
 
+from dinov.config import VARIANTS
 from dinov.errors import CheckpointMissing, DownloadFailed
 
 Progress = Callable[[int, int | None], None]
@@ -98,6 +102,25 @@ def find(name_or_path: str | Path, *, directory: Path | None = None) -> Path:
         else f"It belongs to the project: restore {entry.file_name} from the repository"
     )
     raise CheckpointMissing(f"Checkpoint '{name_or_path}' is not in {directory}. {remedy}")
+
+
+@functools.cache
+def known_score_threshold(name_or_path: str) -> float | None:
+    """Return the score threshold that suits a checkpoint without reading its weights.
+
+    It is what the metadata of the file say, else that of the variant in ``CHECKPOINTS``; None for
+    other files, whose variant only their tensors tell.
+    """
+    entry = CHECKPOINTS.get(name_or_path)
+    stated = None
+    with contextlib.suppress(CheckpointMissing, OSError, SafetensorError):
+        path = find(name_or_path)
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="numpy") as file:
+                stated = (file.metadata() or {}).get("score_threshold")
+    if stated is not None:
+        return float(stated)
+    return VARIANTS[entry.variant].score_threshold if entry else None
 
 
 def present_bytes(name: str, *, directory: Path | None = None) -> tuple[int, bool]:

@@ -58,8 +58,15 @@ LAYERS = (
     ("dinov.coco", "dinov.corrections", "dinov.frames", "dinov.mask_edits", "dinov.overlaps"),
     ("dinov.urls",),
     ("dinov.images", "dinov.masks"),
-    ("dinov.boxes", "dinov.config", "dinov.device", "dinov.download", "dinov.feature_cache"),
-    ("dinov.arguments", "dinov.files", "dinov.locks", "dinov.options", "dinov.upstream"),
+    ("dinov.boxes", "dinov.device", "dinov.download", "dinov.feature_cache"),
+    (
+        "dinov.arguments",
+        "dinov.config",
+        "dinov.files",
+        "dinov.locks",
+        "dinov.options",
+        "dinov.upstream",
+    ),
     ("dinov.types", "dinov.errors"),
     ("app", "dinov"),  # the packages themselves hold a docstring and the version
 )

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
 from app.overview import TrashedProject
-from app.project import InvalidInput, Project, ProjectImage
+from app.project import DEFAULT_SCORE_THRESHOLD, InvalidInput, Project, ProjectImage
 from app.rows import to_category, to_image, to_project
 from app.store.database import Database, now
 from dinov.types import Category
 
 
 class ProjectRows(Database):
-    """Read and write projects, images and categories."""
+    """Read and write projects, images and categories.
+
+    ``usual_score_threshold`` is asked for that of projects for which none was chosen.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.usual_score_threshold: Callable[[], float] = lambda: DEFAULT_SCORE_THRESHOLD
 
     def add_project(self, name: str, owner: str | None = None) -> Project:
         """Create an empty project under a name that is still free."""
@@ -28,12 +37,14 @@ class ProjectRows(Database):
     def projects(self) -> list[Project]:
         """List all projects, the one opened last first."""
         query = "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY opened_at DESC"
-        return [to_project(row) for row in self._all(query)]
+        usual = self.usual_score_threshold()
+        return [to_project(row, usual) for row in self._all(query)]
 
     def project(self, project_id: str) -> Project:
         """Return one project; one in the trash does not exist."""
         query = "SELECT * FROM projects WHERE id = ? AND deleted_at IS NULL"
-        return to_project(self._one(query, (project_id,), "This project"))
+        row = self._one(query, (project_id,), "This project")
+        return to_project(row, self.usual_score_threshold())
 
     def has_score_threshold(self, project_id: str) -> bool:
         """Whether a threshold for generic was chosen, by the annotator or by the first run."""

@@ -12,7 +12,9 @@ import PIL.Image
 import pytest
 
 from app.model_session import ModelSession
+from app.project import DEFAULT_SCORE_THRESHOLD, Task
 from app.settings import ModelSettings
+from dinov.download import known_score_threshold
 from dinov.errors import CheckpointMissing, InvalidPrompt
 from dinov.types import Prompt, PromptType
 
@@ -91,6 +93,28 @@ def test_a_checkpoint_that_was_missing_is_found_later(predictor, photo):
     assert session.status().message == "Run: python -m dinov download swin-t"
     assert session.score_threshold == 0.4
     assert session.status().message == "swin-t on CPU"
+
+
+def test_projects_go_by_the_threshold_of_the_model_until_one_is_chosen(studio, photo):
+    project_id = studio.create_project("New").id
+
+    def shown() -> tuple[float, float]:
+        projects = studio.project(project_id), *studio.projects()
+        return tuple(project.score_thresholds[Task.GENERIC] for project in projects)
+
+    assert shown() == (known_score_threshold("lite"),) * 2
+    assert not studio.model_status().loaded
+    studio._model.embed(photo, "a", [Prompt(1, PromptType.POINT, (1.0, 1.0))])
+    assert shown() == (0.4, 0.4)
+    studio.set_score_threshold(project_id, 0.7)
+    assert shown() == (0.7, 0.7)
+
+
+def test_a_checkpoint_that_does_not_tell_its_threshold_has_that_of_projects(tmp_path, predictor):
+    (tmp_path / "own.pth").write_bytes(b"weights")
+    settings = ModelSettings(checkpoint=str(tmp_path / "own.pth"))
+    usual = ModelSession(settings, lambda _: predictor).usual_score_threshold()
+    assert usual == DEFAULT_SCORE_THRESHOLD
 
 
 def test_a_bank_groups_embeddings_by_category_and_sign(predictor, photo):

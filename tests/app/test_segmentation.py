@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from app.project import (
-    DEFAULT_SCORE_THRESHOLD,
     DISPLAY_LONGEST_SIDE,
     AppError,
     InvalidInput,
@@ -58,9 +57,6 @@ def test_nothing_found_is_told_from_not_segmented(marked):
 
 
 def test_the_threshold_is_the_checkpoints_until_it_is_chosen(marked):
-    assert (
-        marked.studio.project(marked.id).score_thresholds[Task.GENERIC] == DEFAULT_SCORE_THRESHOLD
-    )
     marked.studio.segment_now(marked.id)
     assert marked.studio.project(marked.id).score_thresholds[Task.GENERIC] == 0.4
     assert marked.studio.segment_now(marked.id, score_threshold=0.1)[marked.target.id] == 3

@@ -9,10 +9,20 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from dinov import download as module
-from dinov.download import CHECKPOINTS, CheckpointEntry, download, find, sha256_of
+from dinov.config import VARIANTS
+from dinov.download import (
+    CHECKPOINTS,
+    CheckpointEntry,
+    download,
+    find,
+    known_score_threshold,
+    sha256_of,
+)
 from dinov.errors import CheckpointMissing, DownloadFailed
 
 CONTENT = bytes(range(256)) * 20_000  # a little over 5 MB
@@ -172,3 +182,19 @@ def test_what_is_missing_is_told_with_its_remedy(tmp_path: Path) -> None:
 
 def test_the_default_folder_is_the_checkout_s(repository: Path) -> None:
     assert module.default_directory() == repository / "checkpoints"
+
+
+def test_the_threshold_of_a_checkpoint_is_read_off_its_metadata(tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    save_file({"a": np.zeros(1)}, own, metadata={"score_threshold": "0.35"})
+    assert known_score_threshold(str(own)) == 0.35
+
+
+def test_the_threshold_of_a_checkpoint_by_name_is_known_before_it_is_here() -> None:
+    assert known_score_threshold("swin-t") == VARIANTS["swin-t"].score_threshold
+
+
+@pytest.mark.parametrize("name", ["own.safetensors", "own.pth"])
+def test_of_a_file_that_does_not_say_it_no_threshold_is_known(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"damaged, or of another kind")
+    assert known_score_threshold(str(tmp_path / name)) is None

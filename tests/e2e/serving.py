@@ -30,6 +30,9 @@ class StudioServer:
             Settings(data_dir=data_dir),
             load_predictor=None if with_weights else self._load,
         )
+        if not with_weights:
+            # No file tells what suits these colours.
+            self.studio._store.usual_score_threshold = lambda: self.predictor.score_threshold
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(build_app(self.studio, auth_file), log_level="critical")

@@ -223,6 +223,20 @@ def test_page_keys_open_the_next_image_and_the_one_before(
     studio.expect_open("three.png")
 
 
+def test_the_slider_shows_what_will_be_used_before_anything_was_found(
+    studio: StudioPage, pictures: list[Path], studio_server: StudioServer
+) -> None:
+    studio.add_images(pictures[0])
+    studio.expect_open("three.png")
+    slider = studio.page.get_by_label("Score threshold", exact=True)
+    usual = f"{studio_server.predictor.score_threshold:g}"
+    expect(slider).to_have_value(usual)
+    studio.mark_point(70, 70)
+    studio.expect_prompts(1)
+    studio.segment_all()
+    expect(slider).to_have_value(usual)
+
+
 def test_quick_steps_of_the_slider_are_all_counted(
     studio: StudioPage, pictures: list[Path], studio_server: StudioServer
 ) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from pycocotools.coco import COCO
 from scipy.ndimage import distance_transform_edt
 
+from dinov.download import known_score_threshold
 from dinov.masks import decode_rle, mask_iou
 from dinov.types import Mask
 from tests.e2e.serving import StudioServer
@@ -61,6 +62,9 @@ def test_balloons_marked_on_one_photo_are_found_on_two_others(
     studio = StudioPage(page, server.url)
     studio.add_images(*(balloons[name][0] for name in (REFERENCE, *TARGETS)))
     studio.expect_open(REFERENCE)
+    # What the file says, whether or not the model is there already.
+    usual = f"{known_score_threshold('lite'):g}"
+    expect(page.get_by_label("Score threshold", exact=True)).to_have_value(usual)
     for mask in balloons[REFERENCE][1][:3]:
         studio.scribble(*stroke_inside(mask))
     studio.card(REFERENCE).get_by_role("button", name="Target").click()
