@@ -105,6 +105,29 @@ def test_an_image_is_removed_only_after_a_question(studio: StudioPage, tmp_path:
     studio.expect_open("two.png")
 
 
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_what_was_begun_on_a_removed_image_does_not_keep_anybody_on_the_page(
+    studio: StudioPage, tmp_path: Path, is_shown: bool
+) -> None:
+    asks = "!window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    studio.add_images(
+        draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)
+    )
+    studio.expect_open("three.png")
+    studio.choose_tool("g")
+    studio.page.mouse.click(*studio.at(30, 30))
+    studio.page.mouse.click(*studio.at(60, 30))
+    if not is_shown:
+        studio.open_image("two.png")
+    assert studio.page.evaluate(asks) is True
+    studio.card("three.png").hover()
+    studio.card("three.png").get_by_label("Remove the image").click()
+    studio.confirm("Remove image")
+    expect(studio.cards).to_have_count(1)
+    studio.expect_open("two.png")
+    assert studio.page.evaluate(asks) is False
+
+
 def test_only_targets_are_segmented(studio: StudioPage, tmp_path: Path) -> None:
     studio.add_images(
         draw(tmp_path / "three.png", THREE_RED), draw(tmp_path / "two.png", TWO_RED_ONE_BLUE)

@@ -55,3 +55,13 @@ test("outlines and strokes on their way to the server are not put by", () => {
   assert.ok(!drafts.any);
   assert.ok(isUnfinished(POLYGON));
 });
+
+test("what was begun on an image that was deleted is given up, shown or not", () => {
+  const drafts = new Drafts();
+  drafts.park(surfaceOn(1, { draft: POLYGON }));
+  drafts.forget([1, 2]);
+  drafts.park(surfaceOn(2, { draft: POLYGON }));
+  assert.ok(!drafts.any);
+  drafts.park(surfaceOn(3, { draft: POLYGON }));
+  assert.ok(drafts.any);
+});

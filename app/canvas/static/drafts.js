@@ -5,6 +5,7 @@
 export class Drafts {
   constructor() {
     this.parked = new Map();
+    this.gone = new Set();
   }
 
   /** True while something is begun on an image that is not shown. */
@@ -14,7 +15,15 @@ export class Drafts {
 
   /** Put by what is being drawn, before another image takes the place of the one it is on. */
   park({ image, draft, crosshair }) {
-    if (image && isUnfinished(draft)) this.parked.set(image.id, { draft, crosshair });
+    if (image && !this.gone.has(image.id) && isUnfinished(draft)) this.parked.set(image.id, { draft, crosshair });
+  }
+
+  /** Give up what was begun on images that were deleted, also on the one that is still shown. */
+  forget(imageIds) {
+    for (const id of imageIds) {
+      this.gone.add(id);
+      this.parked.delete(id);
+    }
   }
 
   /** Go on with what was begun on the image that is shown. */

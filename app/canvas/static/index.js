@@ -7,10 +7,11 @@
  * dinov:category {category_id}, dinov:mark {image_id, prompt_id} (select it once its image is here),
  * dinov:reference {instance_id}, dinov:command {name, argument}, dinov:changed {image_id,
  * prompts_rev} (somebody may have changed the marks), dinov:settle {image_id, waits} (gets the
- * image that is shown, and a promise that all edits are with the server). It says dinov:hover
- * {instance_id}, dinov:selected {instance_ids}, dinov:category itself, and for keys that mean
- * something to other parts of the page dinov:page {does}; and dinov:keys {shown by action}, when
- * asked by dinov:keys-asked and whenever somebody has chosen others; and dinov:hints-asked.
+ * image that is shown, and a promise that all edits are with the server), dinov:images-gone
+ * {image_ids} (deleted). It says dinov:hover {instance_id}, dinov:selected {instance_ids},
+ * dinov:category itself, and for keys that mean something to other parts of the page dinov:page
+ * {does}; and dinov:keys {shown by action}, when asked by dinov:keys-asked and whenever somebody
+ * has chosen others; and dinov:hints-asked.
  */
 import { FoundBar } from "./found_bar.js";
 import { InstanceBar } from "./instance_bar.js";
@@ -173,6 +174,7 @@ class Canvas {
     );
     this.on(document, "dinov:command", ({ detail }) => this.commands[detail.name](detail.argument));
     this.on(document, "dinov:changed", ({ detail }) => this.followOthers(detail));
+    this.on(document, "dinov:images-gone", ({ detail }) => this.drafts.forget(detail.image_ids));
     this.on(document, "dinov:category", ({ detail }) => store.activate(detail.category_id));
     this.on(document, "dinov:keys-asked", () => tell("dinov:keys", this.keymap.allShown));
     this.on(document, "dinov:settle", ({ detail }) => {

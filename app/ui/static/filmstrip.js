@@ -127,6 +127,7 @@ export function mount(context) {
     // An answer under way when another image was chosen must not take the choice back.
     if (state.opening === value.image_id || value.refused) state.opening = null;
     if (state.opening !== null) value.image_id = state.opening;
+    if (value.project_id === state.project_id) tellGone(state.cards, strip.cards);
     const moved = value.image_id !== state.image_id || value.project_id !== state.project_id;
     Object.assign(state, value, strip);
     problems.show([...problems.failures, ...state.problems]);
@@ -134,6 +135,13 @@ export function mount(context) {
     if (moved) reveal();
     return undefined;
   });
+}
+
+/** Say which images were deleted, here or by others. */
+function tellGone(before, now) {
+  const left = new Set(now.map(({ id }) => id));
+  const image_ids = before.map(({ id }) => id).filter((id) => !left.has(id));
+  if (image_ids.length) tell("images-gone", { image_ids });
 }
 
 /**
