@@ -217,25 +217,25 @@ class ModelSession:
         """Say which checkpoint runs where, without loading it."""
         predictor, settings = self._predictor, self._settings
         name = settings.name
-        hint = _OFFICIAL_HINT if settings.checkpoint == "lite" else ""
-        if predictor is None:
-            return StatusView(
-                checkpoint=name,
-                variant=None,
-                device=settings.device,
-                input_size=settings.input_size,
-                loaded=False,
-                message=self._failure or f"{name}, not loaded yet",
-                hint=hint,
-            )
-        return StatusView(
+        status = StatusView(
             checkpoint=name,
+            variant=None,
+            device=settings.device,
+            precision=settings.precision,
+            input_size=settings.input_size,
+            loaded=False,
+            message=self._failure or f"{name}, not loaded yet",
+            hint=_OFFICIAL_HINT if settings.checkpoint == "lite" else "",
+        )
+        if predictor is None:
+            return status
+        return replace(
+            status,
             variant=predictor.variant,
             device=predictor.device_name,
             input_size=predictor.input_size,
             loaded=True,
             message=f"{name} on {predictor.device_name}",
-            hint=hint,
         )
 
     def warm_up(self) -> None:

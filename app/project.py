@@ -441,6 +441,7 @@ class StatusView:
     checkpoint: str
     variant: str | None
     device: str
+    precision: str
     input_size: int | None
     loaded: bool
     message: str

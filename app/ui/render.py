@@ -61,7 +61,8 @@ def project_bar(
 
 def model_in_use(status: StatusView) -> str:
     """Tell the model from another that may be in use later."""
-    return f"{status.checkpoint} {status.variant} {status.input_size} {status.device}"
+    how = f"{status.input_size} {status.device} {status.precision}"
+    return f"{status.checkpoint} {status.variant} {how}"
 
 
 def account(snapshot: Snapshot, user: str | None, status: StatusView) -> str:

@@ -86,3 +86,8 @@ def test_other_open_windows_learn_of_another_model(
         if is_outdated:
             second.page.keyboard.press("Control+,")
         expect(second.page.get_by_label("Input size")).to_have_value(size)
+    # Nor does a change of precision alone escape them.
+    view = first.page.get_by_role("dialog", name="Settings")
+    view.get_by_label("Precision").select_option("bfloat16")
+    view.get_by_role("button", name="Apply").click()
+    expect(second.page.get_by_label("Precision")).to_have_value("bfloat16")
