@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from app.project import ReviewStatus
 from tests.e2e.pictures import ONE_BLUE, THREE_RED, TWO_RED_ONE_BLUE, draw
 from tests.e2e.serving import StudioServer
-from tests.e2e.studio_page import StudioPage
+from tests.e2e.studio_page import CANVAS, StudioPage
 
 pytestmark = pytest.mark.e2e
 
@@ -67,7 +67,8 @@ def test_images_are_reviewed_one_after_the_other(
     with page.expect_response("**/time-spent") as told:
         page.evaluate("window.dispatchEvent(new Event('blur'))")
     assert told.value.ok
-    # It is a step of the history like any other.
+    # It is a step of the history like any other, once the canvas has heard of it.
+    page.wait_for_function(f"() => {CANVAS}.store.history.undo === 'review taken back'")
     page.keyboard.press("Control+z")
     expect(strip).to_contain_text("3 of 3 reviewed")
     page.keyboard.press("Control+z")
