@@ -60,8 +60,9 @@ def load_model(name_or_path: str | Path) -> LoadedCheckpoint:
     if upstream.is_official(state_dict):
         state_dict = upstream.from_official(state_dict)
     variant = recognise_variant({name: tuple(value.shape) for name, value in state_dict.items()})
+    has_head = any(name.startswith("concept_head.") for name in state_dict)
     with torch.device("meta"):
-        model = build_model(VARIANTS[variant])
+        model = build_model(VARIANTS[variant], with_concept_head=has_head)
     expected = model.state_dict()
     _check_fit(path, variant, expected, state_dict)
     weights = {name: value.to(expected[name].dtype) for name, value in state_dict.items()}

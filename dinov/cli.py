@@ -402,6 +402,9 @@ COMMANDS: dict[str, Command] = {
     "convert": _deferred("Write a checkpoint as a safetensors file.", "dinov.convert"),
     "track": _deferred("Follow marked objects through a video.", "dinov.track_command"),
     "train": _deferred("Train a model.", "dinov.training.command"),
+    "train-concepts": _deferred(
+        "Train the concept head of a lite model.", "dinov.training.concept_command"
+    ),
     "evaluate": _deferred("Measure a checkpoint.", "dinov.evaluation.command"),
     "benchmark": _deferred("Measure the speed on this machine.", "dinov.benchmark"),
 }

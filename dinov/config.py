@@ -60,10 +60,23 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class ConceptHeadConfig:
+    """Layers of the backbone that a concept head takes, with their channels.
+
+    ``fine`` ones have stride 8 and lend detail; ``coarse`` ones, of stride 16 and 32, are compared
+    with the prompts.
+    """
+
+    fine: Mapping[str, int]
+    coarse: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """One variant: its parts, and the input size and score threshold that suit it.
 
     ``input_size`` is the length in pixels of the image side named by ``resize`` after resizing.
+    A checkpoint may come without the ``concept_head``.
     """
 
     backbone: SwinConfig | LiteBackboneConfig | Dinov2Config = field(default_factory=SwinConfig)
@@ -75,6 +88,7 @@ class ModelConfig:
     input_size: int = 640
     resize: Literal["shortest", "longest"] = "shortest"
     score_threshold: float = 0.12
+    concept_head: ConceptHeadConfig | None = None
 
 
 _TINY_DECODER = DecoderConfig(layers=3, feedforward_dim=128, num_queries=30, projection_dim=64)
@@ -102,6 +116,18 @@ VARIANTS: dict[str, ModelConfig] = {
         input_size=384,
         resize="longest",
         score_threshold=0.3,
+        concept_head=ConceptHeadConfig(
+            fine={"res3": 40},
+            coarse={
+                "blocks.3.1": 80,
+                "blocks.3.2": 80,
+                "blocks.4.1": 112,
+                "res4": 112,
+                "blocks.5.2": 192,
+                "blocks.5.3": 192,
+                "res5": 320,
+            },
+        ),
     ),
     "dinov2-s": ModelConfig(backbone=Dinov2Config()),
     "dinov2-b": ModelConfig(

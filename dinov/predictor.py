@@ -27,7 +27,7 @@ from dinov.options import (
     SCORE_FLOOR,
     InstanceOptions,
 )
-from dinov.postprocess import category_probabilities, to_instances
+from dinov.postprocess import agreed_logits, agreed_masks, category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, as_marks, match_probabilities, only_alike, to_referral
 from dinov.tiles import segment_all
@@ -203,7 +203,7 @@ class Predictor:
 
     @torch.inference_mode()
     def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
-        """[P, C] float32 embeddings of the prompts drawn on one image, on the CPU.
+        """[P, D] float32 embeddings of the prompts drawn on one image, on the CPU.
 
         There they meet those that are read from files; they are small, and go where they are used.
 
@@ -216,12 +216,12 @@ class Predictor:
         return embedded
 
     def _embed(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
-        if not prompts:
-            return torch.zeros(0, encoded.pyramid.levels[0].shape[1])
         transform = encoded.transform
-        masks = [transform.apply_mask(rasterise(p, transform.original_hw)) for p in prompts]
-        stacked = torch.from_numpy(np.stack(masks)).to(self.device)
-        step = self._model.encode_prompts
+        masks = np.zeros((len(prompts), *transform.padded_hw), np.bool_)
+        for mask, prompt in zip(masks, prompts, strict=True):
+            mask[:] = transform.apply_mask(rasterise(prompt, transform.original_hw))
+        stacked = torch.from_numpy(masks).to(self.device)
+        step = self._model.embed_prompts
         return self._features.compute(step, encoded.pyramid, stacked).float().cpu()
 
     def segment(
@@ -293,14 +293,19 @@ class Predictor:
         thresholds = _by_category(given, bank.category_ids, self.score_threshold)
         floors = [min(SCORE_FLOOR, *thresholds)] * len(thresholds)
 
-        def found_in(encoded: EncodedImage, logits: Tensor, proposals: Proposals) -> Segmentation:
+        def found_in(
+            encoded: EncodedImage, logits: Tensor, proposals: Proposals, maps: Tensor | None
+        ) -> Segmentation:
             probabilities = category_probabilities(logits, bank.category_ids, bank.negative_ids)
             # A score is at most the probability: no other mask can be shown.
             best, column = probabilities.max(1)
             possible = (best >= best.new_tensor(floors)[column]).nonzero().flatten()
+            masks = _masks(proposals.mask_vectors[:, possible], encoded)
+            if maps is not None:
+                masks = agreed_masks(masks, maps[column[possible]])
             return to_instances(
                 probabilities[possible],
-                _masks(proposals.mask_vectors[:, possible], encoded),
+                masks,
                 bank.category_ids,
                 encoded.transform,
                 score_thresholds=floors,
@@ -337,7 +342,7 @@ class Predictor:
         def step(encoded: Sequence[EncodedImage]) -> list[Comparison]:
             return [
                 Comparison(logits, _masks(proposals.mask_vectors, one), one.transform)
-                for one, logits, proposals in self._compare(encoded, concepts)
+                for one, logits, proposals, _ in self._compare(encoded, concepts)
             ]
 
         (comparison,) = self._features.in_batches(step, [image])
@@ -345,12 +350,16 @@ class Predictor:
 
     def _compare(
         self, encoded: Sequence[EncodedImage], concepts: Tensor
-    ) -> Iterator[tuple[EncodedImage, Tensor, Proposals]]:
-        """Each image with its proposals, and their logits [Q, K]."""
+    ) -> Iterator[tuple[EncodedImage, Tensor, Proposals, Tensor | None]]:
+        """Each image with the logits [Q, K] of its proposals, these, and maps [K, h, w] if any."""
         found = self._features.proposals(encoded)
         decoded = self._features.decode(self._model.decode_categories, encoded, concepts)
         for one, proposals, categories in zip(encoded, found, decoded, strict=True):
-            yield one, (proposals.vectors.float() @ categories.mT)[0], proposals
+            logits, maps = (proposals.vectors.float() @ categories.mT)[0], None
+            if self._model.concept_head is not None:
+                maps = self._features.decode(self._model.decode_concepts, [one], concepts)[0][0]
+                logits = agreed_logits(logits, _masks(proposals.mask_vectors, one), maps)
+            yield one, logits, proposals, maps
 
     def refer(
         self,
@@ -409,7 +418,8 @@ class Predictor:
         embeddings = bank.concept_embeddings()
         thresholds = _by_category(score_threshold, bank.category_ids, 0.0)
         lowest = self.likeness_threshold if likeness_threshold is None else likeness_threshold
-        objects = dict(zip(bank.category_ids, embeddings, strict=False))  # negatives follow them
+        likenesses = self._model.of_decoder(embeddings)
+        objects = dict(zip(bank.category_ids, likenesses, strict=False))  # negatives follow them
 
         def found_in(encoded: EncodedImage, prompts: Tensor, points: PointProposals) -> Referral:
             scores = (prompts @ points.vectors.float().mT)[0]
@@ -424,7 +434,7 @@ class Predictor:
             )
             if lowest <= ANY_LIKENESS:
                 return referral
-            embedded = self._embed(encoded, as_marks(referral))
+            embedded = self._model.of_decoder(self._embed(encoded, as_marks(referral)))
             return only_alike(referral, embedded, objects, lowest)
 
         def step(encoded: Sequence[EncodedImage]) -> list[Referral]:

@@ -76,15 +76,9 @@ class BestProposalMethod:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._done: tuple[Episode, Coverage] | None = None
 
     def cover(self, episode: Episode, kind: PromptType) -> Coverage:
-        """See ``Method``; the proposals are the same for every kind."""
-        if self._done is None or self._done[0] is not episode:
-            self._done = episode, self._cover(episode, kind)
-        return self._done[1]
-
-    def _cover(self, episode: Episode, kind: PromptType) -> Coverage:
+        """See ``Method``."""
         truth = episode.truth()
         nothing = map_coverage(np.full(truth.shape, -1.0), truth, self.thresholds)
         if not truth.any():

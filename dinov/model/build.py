@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from dinov.config import Dinov2Config, LiteBackboneConfig, ModelConfig, SwinConfig
+from dinov.config import (
+    ConceptHeadConfig,
+    Dinov2Config,
+    LiteBackboneConfig,
+    ModelConfig,
+    SwinConfig,
+)
+from dinov.model.concept_head import ConceptHead
 from dinov.model.decoder import Decoder
 from dinov.model.dinov import DINOv
 from dinov.model.dinov2 import Dinov2Backbone
@@ -16,9 +23,10 @@ from dinov.model.queries import Queries
 from dinov.model.swin import SwinTransformer
 
 
-def build_model(config: ModelConfig) -> DINOv:
+def build_model(config: ModelConfig, *, with_concept_head: bool = False) -> DINOv:
     """A model of this architecture with random weights, on the CPU, in training mode."""
     backbone, channels = _build_backbone(config.backbone)
+    head = config.concept_head if with_concept_head else None
     levels = len(config.pixel_decoder.in_features) + 1
     return DINOv(
         backbone=backbone,
@@ -48,7 +56,14 @@ def build_model(config: ModelConfig) -> DINOv:
         ),
         heads=Heads(dim=config.width, projection_dim=config.decoder.projection_dim),
         content_independent=config.decoder.content_independent,
+        concept_head=build_concept_head(head) if head else None,
+        concept_features=(*head.fine, *head.coarse) if head else (),
     )
+
+
+def build_concept_head(config: ConceptHeadConfig) -> ConceptHead:
+    """A concept head with random weights."""
+    return ConceptHead(fine=list(config.fine.values()), coarse=list(config.coarse.values()))
 
 
 def _build_backbone(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from dinov.model.concept_head import ConceptHead
 from dinov.model.decoder import Decoder, LayerState
 from dinov.model.heads import Heads, masks_of, predicted_boxes
 from dinov.model.pixel_decoder import FeaturePyramid, PixelDecoder
@@ -105,7 +106,11 @@ class ReferPrediction:
 
 
 class DINOv(nn.Module):
-    """The whole model. Every method is a function of its arguments; nothing is remembered."""
+    """The whole model. Every method is a function of its arguments; nothing is remembered.
+
+    A ``concept_head``, which takes the backbone's maps ``concept_features``, is no part of the
+    paper's model. Where there is one, embeddings are longer: what it gathers follows.
+    """
 
     def __init__(
         self,
@@ -117,19 +122,26 @@ class DINOv(nn.Module):
         decoder: Decoder,
         heads: Heads,
         content_independent: bool = True,
+        concept_head: ConceptHead | None = None,
+        concept_features: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pixel_decoder = pixel_decoder
         self.prompt_encoder = prompt_encoder
+        self.embedding_dim = prompt_encoder.content_tokens.embedding_dim
         self.queries = queries
         self.decoder = decoder
         self.heads = heads
         self.content_independent = content_independent
+        self.concept_head = concept_head
+        self.concept_features = tuple(concept_features)
 
     def encode_image(self, pixels: Tensor) -> FeaturePyramid:
         """[B, 3, H, W] normalised and padded pixels to a pyramid; H and W multiples of 32."""
-        return self.pixel_decoder(self.backbone(pixels))
+        maps = self.backbone(pixels)
+        pyramid: FeaturePyramid = self.pixel_decoder(maps)
+        return replace(pyramid, concept_maps=tuple(maps[name] for name in self.concept_features))
 
     def encode_prompts(
         self, pyramid: FeaturePyramid, prompt_masks: Tensor, image_index: Tensor | None = None
@@ -148,6 +160,36 @@ class DINOv(nn.Module):
         Source: DINOv section 3.2, masked cross-attention over the pyramid.
         """
         return self.prompt_encoder(pyramid, prompt_masks, image_index)
+
+    def embed_prompts(
+        self, pyramid: FeaturePyramid, prompt_masks: Tensor, image_index: Tensor | None = None
+    ) -> Tensor:
+        """As ``encode_prompts``, and what the concept head gathers: [P, C + concept_head.dim].
+
+        All methods that take embeddings take these; only ``decode_concepts`` needs them.
+        """
+        embeddings = self.encode_prompts(pyramid, prompt_masks, image_index)
+        if self.concept_head is None:
+            return embeddings
+        seen = self.concept_head.encode_prompts(pyramid.concept_maps, prompt_masks, image_index)
+        return torch.cat([embeddings, seen.to(embeddings.dtype)], dim=1)
+
+    def of_decoder(self, embeddings: Tensor) -> Tensor:
+        """The part [..., C] of embeddings that the paper's model made and understands."""
+        return embeddings[..., : self.embedding_dim]
+
+    def decode_concepts(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:
+        """Where each category is, by the concept head: [B, K, H / 8, W / 8] raw logits.
+
+        Args:
+            pyramid: the encoded targets, batch size B.
+            embeddings: [K, C + concept_head.dim], means of those of ``embed_prompts``.
+        """
+        assert self.concept_head is not None
+        logits: Tensor = self.concept_head(
+            pyramid.concept_maps, embeddings[:, self.embedding_dim :]
+        )
+        return logits
 
     def decode_proposals(self, pyramid: FeaturePyramid) -> Proposals:
         """Decode the generic queries alone: they do not depend on any prompt."""
@@ -297,7 +339,7 @@ class DINOv(nn.Module):
         return LayeredPrediction(tuple(layers), tuple(denoised), tuple(concepts))
 
     def _decode_content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:
-        content = self.queries.content(embeddings, len(pyramid.mask_features))
+        content = self.queries.content(self.of_decoder(embeddings), len(pyramid.mask_features))
         return self.decoder.norm(self._decode_apart(pyramid, content, block=1).vectors)
 
     def _decode_apart(self, pyramid: FeaturePyramid, group: QueryGroup, block: int) -> LayerState:

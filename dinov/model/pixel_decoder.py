@@ -17,10 +17,14 @@ from dinov.model.sampling import LevelSizes
 
 @dataclass(frozen=True)
 class FeaturePyramid:
-    """What an image becomes: levels [B, C, h, w], highest resolution first, and mask features."""
+    """What an image becomes: levels [B, C, h, w], highest resolution first, and mask features.
+
+    ``concept_maps`` are the backbone's maps that a concept head takes, if the model has one.
+    """
 
     levels: tuple[Tensor, ...]
     mask_features: Tensor  # [B, C, H / 4, W / 4]
+    concept_maps: tuple[Tensor, ...] = ()
 
     @property
     def padded_size_hw(self) -> tuple[int, int]:
@@ -30,12 +34,15 @@ class FeaturePyramid:
     @property
     def nbytes(self) -> int:
         """Memory of all its tensors."""
-        return sum(t.nbytes for t in (*self.levels, self.mask_features))
+        return sum(t.nbytes for t in (*self.levels, self.mask_features, *self.concept_maps))
 
     def to(self, dtype: torch.dtype) -> FeaturePyramid:
         """The same in another type: half the memory in a half precision one."""
-        levels = tuple(level.to(dtype) for level in self.levels)
-        return FeaturePyramid(levels, self.mask_features.to(dtype))
+        return FeaturePyramid(
+            tuple(level.to(dtype) for level in self.levels),
+            self.mask_features.to(dtype),
+            tuple(m.to(dtype) for m in self.concept_maps),
+        )
 
 
 class PixelDecoder(nn.Module):

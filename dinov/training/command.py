@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         help="recipe to follow (default: lite; with --init a short one for the checkpoint)",
     )
-    _add_data_arguments(parser)
+    add_data_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument(
         "--init", metavar="NAME|FILE", help="start from the weights of this checkpoint"
@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
 
 
-def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say what is learned from."""
     parser.add_argument(
         "--data",
         type=Path,
@@ -110,8 +111,9 @@ def run(args: argparse.Namespace) -> int:
         config = replace(config, steps=args.steps, minutes=args.minutes)
     config = replace(config, seed=args.seed)
     _check_backbone(args, config.variant)
-    train, val = _data(args)
-    config = with_folder_weights(config, args.weights, [folder.name for folder in train])
+    train, val = read_data(args)
+    weights = folder_weights(args.weights, [folder.name for folder in train])
+    config = replace(config, data=replace(config.data, folder_weights=weights))
     with joined(resolve_device(args.device)) as processes:
         device = processes.device
         trainer = Trainer(
@@ -141,17 +143,16 @@ def _check_backbone(args: argparse.Namespace, variant: str) -> None:
         )
 
 
-def _data(args: argparse.Namespace) -> tuple[list[Folder], list[Folder]]:
+def read_data(args: argparse.Namespace) -> tuple[list[Folder], list[Folder]]:
+    """What the options of ``add_data_arguments`` name: for training and for validation."""
     read = partial(
         read_folders, exclude=args.exclude, images=args.images, hold_out=args.val is None
     )
     return read(args.data, "train", class_agnostic=True), read(args.val or args.data, "val")
 
 
-def with_folder_weights(
-    config: TrainingConfig, weights: Sequence[str], names: Sequence[str]
-) -> TrainingConfig:
-    """Set factors of data sets, given like "coco=2".
+def folder_weights(weights: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Read factors of data sets, given like "coco=2".
 
     Raises:
         InvalidDataset: if there is no such data set, or the factor is not a positive number.
@@ -168,7 +169,7 @@ def with_folder_weights(
                 f"'{text}' is no weight of a data set. Use NAME=FACTOR with a positive number and "
                 f"one of: {', '.join(names)}."
             )
-    return replace(config, data=replace(config.data, folder_weights=tuple(factors)))
+    return tuple(factors)
 
 
 def override(config: TrainingConfig, settings: Sequence[str]) -> TrainingConfig:

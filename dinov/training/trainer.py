@@ -291,6 +291,8 @@ def images_per_part(config: TrainingConfig, processes: int) -> int:
 def initialise(model: DINOv, variant: str, checkpoint: str) -> None:
     """Start from the weights of a checkpoint, by name or path, of the same variant.
 
+    A concept head is left: it fits the backbone that it was trained on (see ``concept_training``).
+
     Raises:
         CheckpointError: if it is missing, damaged or of another variant.
     """
@@ -300,7 +302,8 @@ def initialise(model: DINOv, variant: str, checkpoint: str) -> None:
             f"Checkpoint '{checkpoint}' is a '{loaded.variant}', the recipe trains a '{variant}'. "
             f"Use --preset {loaded.variant} or another --init."
         )
-    model.load_state_dict(loaded.model.state_dict())
+    weights = loaded.model.state_dict()
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
 
 
 def make_optimizer(model: DINOv, config: TrainingConfig) -> torch.optim.AdamW:

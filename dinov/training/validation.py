@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from dinov.errors import InvalidDataset
 from dinov.images import ImageTransform, read_rgb
 from dinov.model.dinov import DINOv
+from dinov.postprocess import agreed_logits, agreed_masks
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.samples import Folder, Sample
 from dinov.types import Mask
@@ -123,10 +124,21 @@ def _iou_curves(model: DINOv, episodes: Sequence[_Episode], device: torch.device
     pixels = torch.cat([e.pixels[:1] for e in episodes] + [e.pixels[1:] for e in episodes])
     pyramid = model.encode_image(pixels.to(device))
     prompts = torch.stack([e.prompt_mask for e in episodes]).to(device)
-    embeddings = model.encode_prompts(pyramid, prompts, torch.arange(count, device=device))
-    prediction = model.decode_generic(pyramid, embeddings)
-    scores = torch.stack([prediction.logits[count + i, :, i] for i in range(count)]).sigmoid()
-    inside = prediction.mask_logits[count:] > 0  # [E, Q, h, w]
+    embeddings = model.embed_prompts(pyramid, prompts, torch.arange(count, device=device))
+    prediction = model.decode_generic(pyramid, model.of_decoder(embeddings))
+    logits, masks = prediction.logits[count:], prediction.mask_logits[count:]
+    own = torch.arange(count, device=device)
+    if model.concept_head is not None:
+        maps = model.decode_concepts(pyramid, embeddings)[count:]
+        logits = torch.stack(list(map(agreed_logits, logits, masks, maps)))
+        masks = torch.stack(
+            [
+                agreed_masks(m, one[i].expand(len(m), -1, -1))
+                for i, (m, one) in enumerate(zip(masks, maps, strict=True))
+            ]
+        )
+    scores = logits[own, :, own].sigmoid()
+    inside = masks > 0  # [E, Q, h, w]
     truth = torch.stack([e.truth for e in episodes]).to(device)
     curve = []
     for threshold in _THRESHOLDS:

@@ -86,7 +86,7 @@ def test_a_checkpoint_of_another_variant_is_refused(
 @pytest.mark.parametrize("weight", ["cats=2", "discs", "discs=heavy", "discs=0"])
 def test_weights_name_a_data_set_and_a_number(weight: str) -> None:
     with pytest.raises(InvalidDataset, match="one of: discs"):
-        command.with_folder_weights(PRESETS["lite"], [weight], ["discs"])
+        command.folder_weights([weight], ["discs"])
 
 
 def test_weights_become_part_of_the_recipe() -> None:

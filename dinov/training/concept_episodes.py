@@ -1,0 +1,210 @@
+"""Episodes for the concept head, drawn from photos whose backbone maps are computed once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dinov.errors import InvalidDataset
+from dinov.images import ImageTransform, read_rgb
+from dinov.model.concept_head import squared
+from dinov.model.dinov import DINOv
+from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
+from dinov.training.samples import Sample
+from dinov.types import PromptType
+
+_T = TypeVar("_T")
+
+MASK_STRIDE = 4
+"""Masks are kept as the share of each 4 x 4 pixels of the input that they cover."""
+
+_KINDS = (0.4, 0.2, 0.2, 0.2)
+"""How often a prompt is a mask, a box, a scribble, a point."""
+_MOST_REFERENCES = 4
+_LEAST_SHARE = 0.25
+"""Of one position: an object that covers less of every one is too small to be an example."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What is kept of a photo, all of it in squares with an empty rest."""
+
+    maps: tuple[Tensor, ...]  # [C, S / stride, S / stride] float16 each
+    inside: Tensor  # [S / 4, S / 4] bool, false on the padding
+    masks: Tensor  # [N, S / 4, S / 4] uint8 shares of 255, the largest object first
+    categories: tuple[str, ...]  # N
+    absent: frozenset[str]
+
+    def examples(self, category: str) -> list[int]:
+        """Objects that can be marked: the larger half, unless they are tiny."""
+        own = [i for i, name in enumerate(self.categories) if name == category]
+        larger = own[: (len(own) + 1) // 2]
+        return [i for i in larger if self.masks[i].amax() >= 255 * _LEAST_SHARE]
+
+    def union(self, category: str) -> Tensor:
+        """[S / 4, S / 4] uint8 of all objects of a category."""
+        own = [i for i, name in enumerate(self.categories) if name == category]
+        return self.masks[own].amax(0) if own else torch.zeros_like(self.masks[0])
+
+
+@dataclass(frozen=True)
+class ConceptBatch:
+    """Targets [B], each with a concept of one or more references [R] and where it is."""
+
+    reference_maps: tuple[Tensor, ...]  # [R, C, h, w], all in squares
+    prompt_shares: Tensor  # [R, S / 4, S / 4] in 0–1
+    target_of: Tensor  # [R] int64
+    target_maps: tuple[Tensor, ...]  # [B, C, h, w]
+    truth: Tensor  # [B, S / 4, S / 4] in 0–1
+    inside: Tensor  # [B, S / 4, S / 4], 1 on the photo and 0 on the padding
+
+
+@torch.no_grad()
+def compute_photos(
+    model: DINOv, samples: Iterable[Sample], size: int, device: torch.device
+) -> list[Photo]:
+    """Read photos and run the backbone on each; about 1 MB of memory per photo at 384 pixels."""
+    names, photos = model.concept_features, []
+    for sample in (sample.loaded() for sample in samples):
+        fit = ImageTransform.fit(sample.size_hw, size, resize="longest")
+        height, width = fit.padded_hw
+        pixels = torch.from_numpy(fit.apply_image(read_rgb(sample.path)))[None]
+        maps = model.backbone(pixels.to(device))
+        truths = sorted(sample.truths, key=lambda truth: -truth.area)
+        masks = torch.zeros(len(truths), height, width)
+        for mask, truth in zip(masks, truths, strict=True):
+            mask[:] = torch.from_numpy(fit.apply_mask(truth.mask()))
+        shares = 255 * F.avg_pool2d(masks[:, None], MASK_STRIDE)[:, 0]
+        inside = torch.ones(height // MASK_STRIDE, width // MASK_STRIDE, dtype=torch.bool)
+        photos.append(
+            Photo(
+                tuple(squared(maps[name][0].to("cpu", torch.float16)) for name in names),
+                squared(inside),
+                squared(shares.to(torch.uint8)),
+                tuple(truth.category for truth in truths),
+                sample.known - sample.categories,
+            )
+        )
+    return photos
+
+
+class ConceptEpisodes:
+    """Draws batches; a category's chance does not depend on how many photos show it.
+
+    References and target of an episode come from one data set. A batch depends on seed and step
+    only.
+
+    Args:
+        folders: the photos of each data set.
+        weights: of each data set: a category of one with 2 is drawn twice as often.
+        batch_size: targets per batch.
+        absent_share: of targets that do not show the concept, where such are known.
+        more_share: of episodes with more than one reference.
+        seed: of everything random.
+
+    Raises:
+        InvalidDataset: if there is nothing to draw.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Sequence[Photo]],
+        weights: Sequence[float],
+        *,
+        batch_size: int,
+        absent_share: float,
+        more_share: float,
+        seed: int,
+    ) -> None:
+        self.batch_size, self.seed = batch_size, seed
+        self.absent_share, self.more_share = absent_share, more_share
+        self._present: dict[tuple[int, str], list[Photo]] = defaultdict(list)
+        self._absent: dict[tuple[int, str], list[Photo]] = defaultdict(list)
+        for number, photos in enumerate(folders):
+            for photo in photos:
+                for category in sorted(set(photo.categories)):
+                    self._present[number, category].append(photo)
+                for category in sorted(photo.absent):
+                    self._absent[number, category].append(photo)
+        self.concepts = [
+            concept
+            for concept, photos in self._present.items()
+            if len(photos) > 1 and any(photo.examples(concept[1]) for photo in photos)
+        ]
+        """Data set and category of all that can be drawn."""
+        if not self.concepts:
+            raise InvalidDataset(
+                "No category has objects in two photos, one to learn from and one to find them in. "
+                "Add photos with masks."
+            )
+
+        chances = np.array([weights[number] for number, _ in self.concepts])
+        self._chances = chances / chances.sum()
+
+    def batch(self, step: int) -> ConceptBatch:
+        """The batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        references: list[Photo] = []
+        prompts: list[Tensor] = []
+        target_of: list[int] = []
+        targets: list[tuple[Photo, Tensor]] = []
+        while len(targets) < self.batch_size:
+            concept = self.concepts[int(rng.choice(len(self.concepts), p=self._chances))]
+            target = self._target(concept, rng)
+            several = rng.random() < self.more_share
+            for _ in range(int(rng.integers(2, _MOST_REFERENCES + 1)) if several else 1):
+                photo = _any_of(self._present[concept], rng)
+                examples = photo.examples(concept[1])
+                if photo is not target and examples:
+                    references.append(photo)
+                    prompts.append(_prompt(photo.masks[_any_of(examples, rng)], rng))
+                    target_of.append(len(targets))
+            if len(targets) in target_of:
+                targets.append((target, target.union(concept[1])))
+        mirrored = rng.random(len(references)) < 0.5
+        flipped = rng.random(len(targets)) < 0.5
+        photos = [photo for photo, _ in targets]
+        return ConceptBatch(
+            _stacked_maps(references, mirrored),
+            _stacked(prompts, mirrored) / 255,
+            torch.tensor(target_of),
+            _stacked_maps(photos, flipped),
+            _stacked([truth for _, truth in targets], flipped) / 255,
+            _stacked([photo.inside for photo in photos], flipped),
+        )
+
+    def _target(self, concept: tuple[int, str], rng: np.random.Generator) -> Photo:
+        absent = self._absent[concept]
+        is_absent = bool(absent) and rng.random() < self.absent_share
+        return _any_of(absent if is_absent else self._present[concept], rng)
+
+
+def _any_of(values: Sequence[_T], rng: np.random.Generator) -> _T:
+    return values[int(rng.integers(len(values)))]
+
+
+def _prompt(mask: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mark an object [h, w] of uint8 shares in one of the ways in which people do."""
+    kind = PROMPT_TYPES[int(rng.choice(len(PROMPT_TYPES), p=_KINDS))]
+    inside = (mask > 127).numpy()
+    if kind is PromptType.MASK or not inside.any():
+        return mask
+    return torch.from_numpy(sample_prompt_mask(inside, kind, rng)).to(torch.uint8) * 255
+
+
+def _stacked_maps(photos: Sequence[Photo], flips: NDArray[np.bool_]) -> tuple[Tensor, ...]:
+    return tuple(_stacked(m, flips) for m in zip(*(photo.maps for photo in photos), strict=True))
+
+
+def _stacked(squares: Sequence[Tensor], flips: NDArray[np.bool_]) -> Tensor:
+    """[N, ...] float32, some of them mirrored from left to right."""
+    rows = [s.flip(-1) if flip else s for s, flip in zip(squares, flips, strict=True)]
+    return torch.stack(rows).float()
