@@ -92,7 +92,9 @@ def agreed_masks(mask_logits: Tensor, concept_logits: Tensor) -> Tensor:
         [N, 2 h, 2 w] logits.
     """
     height, width = mask_logits.shape[-2:]
-    enlarged = _interpolate(concept_logits, (height, width), mode="bilinear")
+    enlarged = F.interpolate(
+        concept_logits[:, None], (height, width), mode="bilinear", align_corners=False
+    )[:, 0]
     return torch.minimum(mask_logits, enlarged - math.log(LEAST_AGREEMENT / (1 - LEAST_AGREEMENT)))
 
 

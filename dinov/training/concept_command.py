@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_RECIPE.learning_rate,
         help=f"at the start (default: {_RECIPE.learning_rate})",
     )
+    parser.add_argument(
+        "--views",
+        type=at_least(1),
+        default=_RECIPE.views,
+        help="of each photo, the whole and parts of it; all are kept in memory, 1 MB each at 384 "
+        f"pixels (default: {_RECIPE.views})",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/concepts.pt")
     parser.add_argument("--device", default="auto", help=DEVICE_HELP)
@@ -50,7 +57,13 @@ def run(args: argparse.Namespace) -> int:
     """Train; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     cv2.setNumThreads(1)
-    recipe = replace(_RECIPE, steps=args.steps, learning_rate=args.learning_rate, seed=args.seed)
+    recipe = replace(
+        _RECIPE,
+        steps=args.steps,
+        views=args.views,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
     train, val = read_data(args)
     weights = dict(folder_weights(args.weights, [folder.name for folder in train]))
     device = resolve_device(args.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,17 +16,22 @@ from torch.nn import functional as F
 
 from dinov.errors import InvalidDataset
 from dinov.images import ImageTransform, read_rgb
-from dinov.model.concept_head import squared
 from dinov.model.dinov import DINOv
+from dinov.training.augmentation import View, draw_view, jitter_colour, pad_mask, to_input
+from dinov.training.config import DataConfig
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.samples import Sample
-from dinov.types import PromptType
+from dinov.types import Mask, PromptType, SizeHW
 
 _T = TypeVar("_T")
 
 MASK_STRIDE = 4
 """Masks are kept as the share of each 4 x 4 pixels of the input that they cover."""
 
+_SCALES = (0.7, 1.8)
+"""Length of the whole photo's longest side, in a view of a part of it, over that of the input."""
+_DIVISOR = 32
+"""Images are padded to multiples of it before they are padded to squares."""
 _KINDS = (0.4, 0.2, 0.2, 0.2)
 """How often a prompt is a mask, a box, a scribble, a point."""
 _MOST_REFERENCES = 4
@@ -37,6 +43,7 @@ _LEAST_SHARE = 0.25
 class Photo:
     """What is kept of a photo, all of it in squares with an empty rest."""
 
+    path: Path
     maps: tuple[Tensor, ...]  # [C, S / stride, S / stride] float16 each
     inside: Tensor  # [S / 4, S / 4] bool, false on the padding
     masks: Tensor  # [N, S / 4, S / 4] uint8 shares of 255, the largest object first
@@ -52,7 +59,7 @@ class Photo:
     def union(self, category: str) -> Tensor:
         """[S / 4, S / 4] uint8 of all objects of a category."""
         own = [i for i, name in enumerate(self.categories) if name == category]
-        return self.masks[own].amax(0) if own else torch.zeros_like(self.masks[0])
+        return self.masks[own].amax(0) if own else torch.zeros_like(self.inside, dtype=torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -67,33 +74,81 @@ class ConceptBatch:
     inside: Tensor  # [B, S / 4, S / 4], 1 on the photo and 0 on the padding
 
 
-@torch.no_grad()
 def compute_photos(
-    model: DINOv, samples: Iterable[Sample], size: int, device: torch.device
+    model: DINOv,
+    samples: Iterable[Sample],
+    *,
+    size: int,
+    views: int,
+    seed: int,
+    device: torch.device,
 ) -> list[Photo]:
-    """Read photos and run the backbone on each; about 1 MB of memory per photo at 384 pixels."""
-    names, photos = model.concept_features, []
-    for sample in (sample.loaded() for sample in samples):
-        fit = ImageTransform.fit(sample.size_hw, size, resize="longest")
-        height, width = fit.padded_hw
-        pixels = torch.from_numpy(fit.apply_image(read_rgb(sample.path)))[None]
-        maps = model.backbone(pixels.to(device))
-        truths = sorted(sample.truths, key=lambda truth: -truth.area)
-        masks = torch.zeros(len(truths), height, width)
-        for mask, truth in zip(masks, truths, strict=True):
-            mask[:] = torch.from_numpy(fit.apply_mask(truth.mask()))
-        shares = 255 * F.avg_pool2d(masks[:, None], MASK_STRIDE)[:, 0]
-        inside = torch.ones(height // MASK_STRIDE, width // MASK_STRIDE, dtype=torch.bool)
-        photos.append(
-            Photo(
-                tuple(squared(maps[name][0].to("cpu", torch.float16)) for name in names),
-                squared(inside),
-                squared(shares.to(torch.uint8)),
-                tuple(truth.category for truth in truths),
-                sample.known - sample.categories,
-            )
-        )
+    """Read photos and run the backbone on views of each, at 384 pixels 1 MB of memory per view.
+
+    The first view is the whole photo, the others are parts of it, scaled and coloured otherwise.
+    """
+    config = DataConfig(crop_size=size, scale_range=_SCALES)
+    photos = []
+    for number, sample in enumerate(one.loaded() for one in samples):
+        image = read_rgb(sample.path)
+        masks = [truth.mask() for truth in sample.truths]
+        rng = np.random.default_rng([seed, number])
+        for i in range(views):
+            view = _part(sample.size_hw, masks, config, rng) if i else _all_of(sample.size_hw, size)
+            shown = view.of_image(image)
+            pixels = to_input(jitter_colour(shown, rng) if i else shown, size)
+            seen = [pad_mask(view.of_mask(mask), size) for mask in masks]
+            photos.append(_photo(model, sample, pixels, view.size_hw, seen, device))
     return photos
+
+
+def _all_of(size_hw: SizeHW, size: int) -> View:
+    fit = ImageTransform.fit(size_hw, size, resize="longest")
+    return View(slice(0, size_hw[0]), slice(0, size_hw[1]), fit.input_hw, flipped=False)
+
+
+def _part(
+    size_hw: SizeHW, masks: Sequence[Mask], config: DataConfig, rng: np.random.Generator
+) -> View:
+    """A view of one of the objects and its surroundings."""
+    present = [mask for mask in masks if mask.any()] or [np.ones(size_hw, np.bool_)]
+    rows, columns = np.nonzero(_any_of(present, rng))
+    pick = int(rng.integers(len(rows)))
+    return draw_view(size_hw, (int(rows[pick]), int(columns[pick])), config, rng)
+
+
+@torch.no_grad()
+def _photo(
+    model: DINOv,
+    sample: Sample,
+    pixels: NDArray[np.float32],
+    size_hw: SizeHW,
+    masks: Sequence[Mask],
+    device: torch.device,
+) -> Photo:
+    """Compute one view, [3, S, S] with masks [S, S]; beyond ``size_hw`` it is padding."""
+    side = len(pixels[0])
+    height, width = (-(-length // _DIVISOR) * _DIVISOR for length in size_hw)
+    inside = torch.zeros(side, side, dtype=torch.bool)
+    inside[:height, :width] = True
+    maps = model.backbone(torch.from_numpy(pixels[None]).to(device))
+    own = [maps[name][0].to("cpu", torch.float16) for name in model.concept_features]
+    strides = [side // m.shape[-1] for m in own]
+    order = [i for i, mask in enumerate(masks) if mask.any()]
+    order.sort(key=lambda i: -int(masks[i].sum()))
+    shares = torch.zeros(len(order), side, side)
+    for share, i in zip(shares, order, strict=True):
+        share[:] = torch.from_numpy(masks[i])
+    pooled = 255 * F.avg_pool2d(shares[:, None], MASK_STRIDE)[:, 0]
+    categories = tuple(sample.truths[i].category for i in order)
+    return Photo(
+        sample.path,
+        tuple(m * inside[::stride, ::stride] for m, stride in zip(own, strides, strict=True)),
+        inside[::MASK_STRIDE, ::MASK_STRIDE],
+        pooled.to(torch.uint8),
+        categories,
+        sample.known - set(categories),
+    )
 
 
 class ConceptEpisodes:
@@ -137,7 +192,7 @@ class ConceptEpisodes:
         self.concepts = [
             concept
             for concept, photos in self._present.items()
-            if len(photos) > 1 and any(photo.examples(concept[1]) for photo in photos)
+            if len({p.path for p in photos}) > 1 and any(p.examples(concept[1]) for p in photos)
         ]
         """Data set and category of all that can be drawn."""
         if not self.concepts:
@@ -163,7 +218,7 @@ class ConceptEpisodes:
             for _ in range(int(rng.integers(2, _MOST_REFERENCES + 1)) if several else 1):
                 photo = _any_of(self._present[concept], rng)
                 examples = photo.examples(concept[1])
-                if photo is not target and examples:
+                if photo.path != target.path and examples:
                     references.append(photo)
                     prompts.append(_prompt(photo.masks[_any_of(examples, rng)], rng))
                     target_of.append(len(targets))

@@ -55,6 +55,7 @@ class ConceptRecipe:
     absent_share: float = 0.25
     more_share: float = 0.3
     validations: int = 8
+    views: int = 3
     seed: int = 0
 
 
@@ -91,9 +92,23 @@ class ConceptTrainer:
             train, val, size=size, episodes=_VALIDATION_EPISODES, seed=recipe.seed
         )
         train = [folder for folder in train if not folder.is_class_agnostic]
-        _LOG.info("computing the maps of %d photos", sum(len(f.samples) for f in train))
+        _LOG.info(
+            "computing the maps of %d views of each of %d photos",
+            recipe.views,
+            sum(len(f.samples) for f in train),
+        )
         self.episodes = ConceptEpisodes(
-            [compute_photos(self.model, folder.samples, size, device) for folder in train],
+            [
+                compute_photos(
+                    self.model,
+                    folder.samples,
+                    size=size,
+                    views=recipe.views,
+                    seed=recipe.seed,
+                    device=device,
+                )
+                for folder in train
+            ],
             [(weights or {}).get(folder.name, 1.0) for folder in train],
             batch_size=recipe.batch_size,
             absent_share=recipe.absent_share,
