@@ -142,6 +142,7 @@ VARIANTS: dict[str, ModelConfig] = {
         decoder=_TINY_DECODER,
         width=64,
         input_size=128,
+        concept_head=ConceptHeadConfig(fine={"res3": 48}, coarse={"res4": 96, "res5": 192}),
     ),
     "tiny5": ModelConfig(
         backbone=_TINY5_SWIN,

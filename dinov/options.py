@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dinov.types import SizeHW
@@ -101,3 +102,12 @@ class Device:
     name: str
     title: str
     is_here: bool
+
+
+def by_category(
+    given: float | Mapping[int, float], category_ids: Sequence[int], otherwise: float
+) -> list[float]:
+    """A threshold for each category: the one for all, or its own where it has one."""
+    if isinstance(given, Mapping):
+        return [given.get(i, otherwise) for i in category_ids]
+    return [given] * len(category_ids)

@@ -26,6 +26,7 @@ from dinov.options import (
     MAX_EXAMPLES,
     SCORE_FLOOR,
     InstanceOptions,
+    by_category,
 )
 from dinov.postprocess import agreed_logits, agreed_masks, category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
@@ -290,7 +291,7 @@ class Predictor:
         bank.require(self.fingerprint)
         concepts = bank.concept_embeddings(max_examples, seed)
         given = self.score_threshold if score_threshold is None else score_threshold
-        thresholds = _by_category(given, bank.category_ids, self.score_threshold)
+        thresholds = by_category(given, bank.category_ids, self.score_threshold)
         floors = [min(SCORE_FLOOR, *thresholds)] * len(thresholds)
 
         def found_in(
@@ -416,7 +417,7 @@ class Predictor:
         """
         bank.require(self.fingerprint)
         embeddings = bank.concept_embeddings()
-        thresholds = _by_category(score_threshold, bank.category_ids, 0.0)
+        thresholds = by_category(score_threshold, bank.category_ids, 0.0)
         lowest = self.likeness_threshold if likeness_threshold is None else likeness_threshold
         likenesses = self._model.of_decoder(embeddings)
         objects = dict(zip(bank.category_ids, likenesses, strict=False))  # negatives follow them
@@ -447,11 +448,3 @@ class Predictor:
 
 def _masks(mask_vectors: Tensor, encoded: EncodedImage) -> Tensor:
     return masks_of(mask_vectors, encoded.pyramid.mask_features)[0].float()
-
-
-def _by_category(
-    given: float | Mapping[int, float], category_ids: Sequence[int], otherwise: float
-) -> list[float]:
-    if isinstance(given, Mapping):
-        return [given.get(i, otherwise) for i in category_ids]
-    return [given] * len(category_ids)

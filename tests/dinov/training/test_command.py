@@ -89,9 +89,8 @@ def test_weights_name_a_data_set_and_a_number(weight: str) -> None:
         command.folder_weights([weight], ["discs"])
 
 
-def test_weights_become_part_of_the_recipe() -> None:
-    config = command.with_folder_weights(PRESETS["lite"], ["discs=0.5"], ["discs"])
-    assert config.data.folder_weights == (("discs", 0.5),)
+def test_weights_of_data_sets_are_read() -> None:
+    assert command.folder_weights(["discs=0.5"], ["discs", "cats"]) == (("discs", 0.5),)
 
 
 def test_data_without_a_validation_split_is_refused(

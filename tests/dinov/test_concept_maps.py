@@ -1,0 +1,144 @@
+"""What the maps of a concept head change in what is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dinov.checkpoints import load_model, save_model
+from dinov.config import VARIANTS
+from dinov.errors import CheckpointMismatch
+from dinov.masks import decode_rle
+from dinov.model.build import build_model
+from dinov.postprocess import LEAST_AGREEMENT, agreed_logits, agreed_masks
+from dinov.predictor import Predictor
+from dinov.refer import ReferOptions
+from dinov.types import Prompt, PromptType, Reference
+from tests.dinov.tiny import make_predictor, photo
+
+BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
+OTHER = Prompt(2, PromptType.BOX, (70.0, 20.0, 110.0, 80.0))
+SURE, NEVER = 9.0, -9.0
+
+
+def with_head(precision: str = "float32") -> Predictor:
+    """The model of ``make_predictor`` with a head of random weights."""
+    torch.manual_seed(0)
+    model = build_model(VARIANTS["tiny"], with_concept_head=True)
+    plain = make_predictor()._model.state_dict()
+    model.load_state_dict(plain, strict=False)
+    return Predictor(
+        model, variant="tiny", checkpoint_hash="abc", device="cpu", precision=precision
+    )
+
+
+def test_a_probability_is_the_geometric_mean_of_both_opinions() -> None:
+    masks = torch.full((2, 8, 8), NEVER)
+    masks[0, :4] = SURE
+    masks[1, :, :4] = SURE
+    maps = torch.full((1, 4, 4), NEVER)
+    maps[0, :2] = torch.tensor(0.64).logit()
+    agreed = agreed_logits(torch.tensor([[0.25], [0.25]]).logit(), masks, maps).sigmoid()
+    # What the map denies is no part of the second mask, so that it does not count against it.
+    torch.testing.assert_close(agreed, torch.full((2, 1), 0.4), rtol=1e-4, atol=1e-4)
+
+
+def test_where_the_map_knows_of_nothing_no_proposal_fits() -> None:
+    masks = torch.full((1, 8, 8), SURE)
+    maps = torch.full((1, 4, 4), torch.tensor(0.9 * LEAST_AGREEMENT).logit().item())
+    assert agreed_logits(torch.tensor([[SURE]]), masks, maps).sigmoid() < 0.01
+    empty = agreed_logits(torch.tensor([[SURE]]), -masks, maps)
+    assert empty.isfinite().all()
+
+
+def test_what_the_map_denies_is_taken_out_of_the_mask() -> None:
+    masks = torch.full((2, 16, 16), SURE)
+    masks[1, :, 8:] = NEVER
+    maps = torch.full((2, 8, 8), SURE)
+    maps[:, 4:] = NEVER
+    left = agreed_masks(masks, maps) > 0
+    assert left[0, :7].all()
+    assert not left[0, 9:].any()
+    assert left[1, :7, :8].all()
+    assert not left[1, :, 8:].any()
+    assert len(agreed_masks(masks[:0], maps[:0])) == 0
+
+
+def test_objects_are_found_as_far_as_the_map_agrees() -> None:
+    predictor = with_head()
+    bank = predictor.embed_references([Reference(photo(0), [BOX, OTHER])])
+    decode = predictor._model.decode_concepts
+
+    def only_on_the_left(pyramid: object, concepts: torch.Tensor) -> torch.Tensor:
+        maps = torch.full_like(decode(pyramid, concepts), NEVER)  # type: ignore[arg-type]
+        maps[..., : maps.shape[-1] // 2] = SURE
+        return maps
+
+    predictor._model.decode_concepts = only_on_the_left  # type: ignore[method-assign, assignment]
+    found = predictor.segment(photo(1), bank, score_threshold=0.0)
+    assert found.instances
+    for instance in found.instances:
+        assert not decode_rle(instance.rle)[:, 70:].any()
+
+
+def test_each_concept_is_mapped_for_itself() -> None:
+    predictor = with_head()
+    both = predictor.embed_references([Reference(photo(0), [BOX, OTHER])])
+    alone = predictor.embed_references([Reference(photo(0), [BOX])])
+    together = predictor.compare(photo(1), both.concept_embeddings()).logits
+    single = predictor.compare(photo(1), alone.concept_embeddings()).logits
+    torch.testing.assert_close(together[:, :1], single, rtol=1e-4, atol=1e-4)
+
+
+def test_the_refer_task_knows_nothing_of_maps() -> None:
+    options = ReferOptions(grid=4, iou_threshold=-1e9, min_area=0)
+    referrals = []
+    for predictor in (with_head(), make_predictor()):
+        bank = predictor.embed_references([Reference(photo(0), [BOX])])
+        for likeness in (-1.0, 0.2):
+            referrals.append(
+                predictor.refer(photo(1), bank, options=options, likeness_threshold=likeness)
+            )
+    assert referrals[0] == referrals[2]
+    assert referrals[1] == referrals[3]
+
+
+def test_several_images_are_mapped_as_if_each_were_alone() -> None:
+    predictor = with_head()
+    bank = predictor.embed_references([Reference(photo(0), [BOX, OTHER])])
+    images = [photo(1), photo(2)]
+    together = predictor.segment_many(images, bank, score_threshold=0.0)
+    for image, found in zip(images, together, strict=True):
+        alone = with_head().segment(image, bank, score_threshold=0.0)
+        assert [i.score for i in found.instances] == pytest.approx(
+            [i.score for i in alone.instances], abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_maps_in_lower_precision_are_nearly_the_same(precision: str) -> None:
+    logits = []
+    for predictor in (with_head(), with_head(precision)):
+        bank = predictor.embed_references([Reference(photo(0), [BOX])])
+        logits.append(predictor.compare(photo(1), bank.concept_embeddings()).logits.sigmoid())
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=0.03)
+
+
+def test_a_checkpoint_comes_with_its_head_or_without(tmp_path: Path) -> None:
+    for has_head in (True, False):
+        model = build_model(VARIANTS["tiny"], with_concept_head=has_head)
+        path = save_model(model, tmp_path / f"{has_head}.safetensors", {})
+        loaded = load_model(path)
+        assert loaded.variant == "tiny"
+        assert (loaded.model.concept_head is not None) == has_head
+
+
+def test_a_head_must_be_whole(tmp_path: Path) -> None:
+    model = build_model(VARIANTS["tiny"], with_concept_head=True)
+    state = model.state_dict()
+    del state["concept_head.out.bias"]
+    torch.save(state, tmp_path / "partly.pth")
+    with pytest.raises(CheckpointMismatch, match=r"missing.*concept_head\.out\.bias"):
+        load_model(tmp_path / "partly.pth")
