@@ -30,6 +30,8 @@ from dinov.training.distributed import joined
 from dinov.training.samples import Folder
 from dinov.training.trainer import Trainer
 
+_LOG = logging.getLogger(__name__)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
@@ -121,7 +123,9 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.resume:
             trainer.resume()
-        trainer.run()
+        best = trainer.run()
+    if VARIANTS[config.variant].concept_head is not None:
+        _LOG.info("to add a concept head: python -m dinov train-concepts --init %s ...", best)
     return 0
 
 
