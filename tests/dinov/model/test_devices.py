@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
+from dinov.postprocess import agreed_logits, agreed_masks
 
 HEIGHT, WIDTH = 96, 64
 
@@ -22,7 +23,7 @@ HEIGHT, WIDTH = 96, 64
 def pretending(variant: str) -> Iterator[DINOv]:
     """A model on a GPU that need not be there."""
     with torch.device("meta"):
-        model = build_model(VARIANTS[variant]).eval()
+        model = build_model(VARIANTS[variant], with_concept_head=True).eval()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield model.to_empty(device="cuda")
 
@@ -33,13 +34,16 @@ def test_no_step_mixes_devices(variant: str) -> None:
     with pretending(variant) as model:
         pyramid = model.encode_image(torch.empty(2, 3, HEIGHT, WIDTH, device="cuda"))
         masks = torch.empty(3, HEIGHT, WIDTH, dtype=torch.bool, device="cuda")
-        prompts = model.encode_prompts(pyramid, masks)
+        embeddings = model.embed_prompts(pyramid, masks)
+        prompts, maps = model.of_decoder(embeddings), model.decode_concepts(pyramid, embeddings)
+        generic = model.decode_generic(pyramid, prompts)
         found = (
-            model.decode_generic(pyramid, prompts).logits,
+            agreed_logits(generic.logits[0], generic.mask_logits[0], maps[0]),
+            agreed_masks(generic.mask_logits[0, :3], maps[0]),
             model.decode_refer(pyramid, prompts, grid=2).match_scores,
             model.decode_proposals(pyramid).vectors @ model.decode_categories(pyramid, prompts).mT,
         )
-    assert [tensor.device.type for tensor in found] == ["cuda"] * 3
+    assert [tensor.device.type for tensor in found] == ["cuda"] * 4
 
 
 class Copies(TorchDispatchMode):
