@@ -28,6 +28,7 @@ from dinov.training.concept_episodes import (
     MASK_STRIDE,
     ConceptBatch,
     ConceptEpisodes,
+    Photo,
     compute_photos,
 )
 from dinov.training.ema import WeightAverage
@@ -92,23 +93,8 @@ class ConceptTrainer:
             train, val, size=size, episodes=_VALIDATION_EPISODES, seed=recipe.seed
         )
         train = [folder for folder in train if not folder.is_class_agnostic]
-        _LOG.info(
-            "computing the maps of %d views of each of %d photos",
-            recipe.views,
-            sum(len(f.samples) for f in train),
-        )
         self.episodes = ConceptEpisodes(
-            [
-                compute_photos(
-                    self.model,
-                    folder.samples,
-                    size=size,
-                    views=recipe.views,
-                    seed=recipe.seed,
-                    device=device,
-                )
-                for folder in train
-            ],
+            [self._photos(folder, size) for folder in train],
             [(weights or {}).get(folder.name, 1.0) for folder in train],
             batch_size=recipe.batch_size,
             absent_share=recipe.absent_share,
@@ -120,6 +106,17 @@ class ConceptTrainer:
         )
         self.average = WeightAverage(self.head, recipe.ema_decay)
         self.step, self.best_iou = 0, -1.0
+
+    def _photos(self, folder: Folder, size: int) -> list[Photo]:
+        _LOG.info("computing the maps of %s, %d photos", folder.name, len(folder.samples))
+        return compute_photos(
+            self.model,
+            folder.samples,
+            size=size,
+            views=self.recipe.views,
+            seed=self.recipe.seed,
+            device=self.device,
+        )
 
     def run(self) -> Path:
         """Train to the end; returns ``best.safetensors``."""
