@@ -22,7 +22,9 @@ from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
 
 _PREFIX = "model."
-_SOURCE = "source_sha256"
+SOURCE_SHA256 = "source_sha256"
+"""In the metadata of a converted file: the hash of what it was made from."""
+
 _SHOWN_NAMES = 4
 
 
@@ -67,7 +69,7 @@ def load_model(name_or_path: str | Path) -> LoadedCheckpoint:
     _check_fit(path, variant, expected, state_dict)
     weights = {name: value.to(expected[name].dtype) for name, value in state_dict.items()}
     model.load_state_dict(weights, assign=True)
-    sha256 = metadata.get(_SOURCE) or sha256_of(path)
+    sha256 = metadata.get(SOURCE_SHA256) or sha256_of(path)
     return LoadedCheckpoint(model.eval(), variant, sha256, metadata, path)
 
 
@@ -84,7 +86,7 @@ def convert(name_or_path: str | Path, output: Path) -> Path:
     if output.suffix != ".safetensors":
         raise CheckpointMismatch(f"{output} must end with .safetensors. Give such a name.")
     loaded = load_model(name_or_path)
-    metadata = {**loaded.metadata, _SOURCE: loaded.sha256}
+    metadata = {**loaded.metadata, SOURCE_SHA256: loaded.sha256}
     return save_model(loaded.model, output, metadata, dtype=torch.float32)
 
 

@@ -18,6 +18,7 @@ from dinov.errors import InvalidImage, InvalidOptions
 from dinov.feature_cache import FeatureCache
 from dinov.images import ImageTransform
 from dinov.model.dinov import DINOv, FeaturePyramid, PointProposals, Proposals
+from dinov.model.heads import masks_of
 from dinov.refer import ReferOptions, surviving, take
 from dinov.types import Image
 
@@ -51,6 +52,10 @@ class EncodedImage:
     def nbytes(self) -> int:
         """Memory of the features."""
         return self.pyramid.nbytes
+
+    def masks(self, mask_vectors: Tensor) -> Tensor:
+        """[Q, h, w] float32 mask logits of mask vectors [1, Q, C]."""
+        return masks_of(mask_vectors, self.pyramid.mask_features)[0].float()
 
 
 class ImageFeatures:
@@ -186,7 +191,7 @@ class ImageFeatures:
         encoded: Sequence[EncodedImage],
         embeddings: Tensor,
     ) -> list[Tensor]:
-        """Decode embeddings [K, C] on images of one padded size: [1, K, projection] of each."""
+        """Decode embeddings [K, C] on images of one padded size: [1, K, ...] of each, float32."""
         pyramid = joined([one.pyramid for one in encoded])
         return list(self.compute(step, pyramid, embeddings.to(self._device)).float().split(1))
 

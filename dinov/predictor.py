@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,6 @@ from dinov.features import AnyImage, EncodedImage, ImageFeatures, PreparedImage,
 from dinov.images import ImageTransform
 from dinov.masks import rasterise
 from dinov.model.dinov import DINOv, PointProposals, Proposals
-from dinov.model.heads import masks_of
 from dinov.options import (
     DEFAULT_INSTANCE_OPTIONS,
     MAX_EXAMPLES,
@@ -51,7 +51,10 @@ ANY_LIKENESS = -1.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """How well every proposal of an image fits each of K concepts, raw, with its mask."""
+    """How well every proposal of an image fits each of K concepts, raw, with its mask.
+
+    Maps of a concept head have a say in the logits; the masks are as they were proposed.
+    """
 
     logits: Tensor  # [Q, K]
     mask_logits: Tensor  # [Q, h, w] at stride 4 of the padded input
@@ -203,26 +206,27 @@ class Predictor:
         return PromptBank.of(self.fingerprint, embedded, categories)
 
     @torch.inference_mode()
-    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+    def embed_prompts(
+        self, image: Image, prompts: Sequence[Prompt], *, for_refer: bool = False
+    ) -> Tensor:
         """[P, D] float32 embeddings of the prompts drawn on one image, on the CPU.
 
         There they meet those that are read from files; they are small, and go where they are used.
+        ``for_refer`` leaves out what the generic task alone needs: likeness is judged by the rest.
 
         Raises:
             InvalidPrompt: if a prompt is outside the image or has no area.
         """
-        (embedded,) = self._features.in_batches(
-            lambda encoded: [self._embed(encoded[0], prompts)], [image]
-        )
-        return embedded
+        step = partial(self._embed, prompts=prompts, for_refer=for_refer)
+        return self._features.in_batches(lambda encoded: [step(encoded[0])], [image])[0]
 
-    def _embed(self, encoded: EncodedImage, prompts: Sequence[Prompt]) -> Tensor:
+    def _embed(self, encoded: EncodedImage, prompts: Sequence[Prompt], for_refer: bool) -> Tensor:
+        if not prompts:
+            return torch.zeros(0, self._model.embedding_dim)
         transform = encoded.transform
-        masks = np.zeros((len(prompts), *transform.padded_hw), np.bool_)
-        for mask, prompt in zip(masks, prompts, strict=True):
-            mask[:] = transform.apply_mask(rasterise(prompt, transform.original_hw))
-        stacked = torch.from_numpy(masks).to(self.device)
-        step = self._model.embed_prompts
+        masks = [transform.apply_mask(rasterise(p, transform.original_hw)) for p in prompts]
+        stacked = torch.from_numpy(np.stack(masks)).to(self.device)
+        step = self._model.encode_prompts if for_refer else self._model.embed_prompts
         return self._features.compute(step, encoded.pyramid, stacked).float().cpu()
 
     def segment(
@@ -301,7 +305,7 @@ class Predictor:
             # A score is at most the probability: no other mask can be shown.
             best, column = probabilities.max(1)
             possible = (best >= best.new_tensor(floors)[column]).nonzero().flatten()
-            masks = _masks(proposals.mask_vectors[:, possible], encoded)
+            masks = encoded.masks(proposals.mask_vectors[:, possible])
             if maps is not None:
                 masks = agreed_masks(masks, maps[column[possible]])
             return to_instances(
@@ -342,7 +346,7 @@ class Predictor:
 
         def step(encoded: Sequence[EncodedImage]) -> list[Comparison]:
             return [
-                Comparison(logits, _masks(proposals.mask_vectors, one), one.transform)
+                Comparison(logits, one.masks(proposals.mask_vectors), one.transform)
                 for one, logits, proposals, _ in self._compare(encoded, concepts)
             ]
 
@@ -359,7 +363,7 @@ class Predictor:
             logits, maps = (proposals.vectors.float() @ categories.mT)[0], None
             if self._model.concept_head is not None:
                 maps = self._features.decode(self._model.decode_concepts, [one], concepts)[0][0]
-                logits = agreed_logits(logits, _masks(proposals.mask_vectors, one), maps)
+                logits = agreed_logits(logits, one.masks(proposals.mask_vectors), maps)
             yield one, logits, proposals, maps
 
     def refer(
@@ -419,8 +423,8 @@ class Predictor:
         embeddings = bank.concept_embeddings()
         thresholds = by_category(score_threshold, bank.category_ids, 0.0)
         lowest = self.likeness_threshold if likeness_threshold is None else likeness_threshold
-        likenesses = self._model.of_decoder(embeddings)
-        objects = dict(zip(bank.category_ids, likenesses, strict=False))  # negatives follow them
+        own = self._model.of_decoder(embeddings[: len(bank.category_ids)])  # negatives follow
+        objects = dict(zip(bank.category_ids, own, strict=True))
 
         def found_in(encoded: EncodedImage, prompts: Tensor, points: PointProposals) -> Referral:
             scores = (prompts @ points.vectors.float().mT)[0]
@@ -435,7 +439,7 @@ class Predictor:
             )
             if lowest <= ANY_LIKENESS:
                 return referral
-            embedded = self._model.of_decoder(self._embed(encoded, as_marks(referral)))
+            embedded = self._embed(encoded, as_marks(referral), for_refer=True)
             return only_alike(referral, embedded, objects, lowest)
 
         def step(encoded: Sequence[EncodedImage]) -> list[Referral]:
@@ -444,7 +448,3 @@ class Predictor:
             return [found_in(*one) for one in zip(encoded, prompts, points, strict=True)]
 
         return self._features.in_batches(step, images)
-
-
-def _masks(mask_vectors: Tensor, encoded: EncodedImage) -> Tensor:
-    return masks_of(mask_vectors, encoded.pyramid.mask_features)[0].float()

@@ -61,8 +61,8 @@ def stages_of(way: Way, work: Workload) -> Stages:
     """The stages by name, each ready to run on what those before it give."""
     model = way.model.requires_grad_(False)
     features = way.run(lambda: model.backbone(work.pixels))
-    pyramid = way.run(lambda: model.pixel_decoder(features))
-    prompt = way.run(lambda: model.encode_prompts(pyramid, work.prompt_mask))
+    pyramid = way.run(lambda: model.encode_image(work.pixels))
+    prompt = way.run(lambda: model.embed_prompts(pyramid, work.prompt_mask))
     shown = way.run(lambda: model.decode_generic(pyramid, prompt)).mask_logits[0, :SHOWN_MASKS]
     probabilities = torch.ones(len(shown), 1, device=way.device)
     refer = refer_plainly if way.plain else refer_fast
@@ -70,12 +70,12 @@ def stages_of(way: Way, work: Workload) -> Stages:
     def changed_prompt() -> object:
         if way.plain:  # everything is decoded again
             return model.decode_generic(pyramid, prompt)
-        return model.decode_categories(pyramid, prompt)
+        return compared(model, pyramid, prompt)
 
     return {
         "backbone": lambda: model.backbone(work.pixels),
         "pixel_decoder": lambda: model.pixel_decoder(features),
-        "prompt": lambda: model.encode_prompts(pyramid, work.prompt_mask),
+        "prompt": lambda: model.embed_prompts(pyramid, work.prompt_mask),
         "generic_decode": lambda: model.decode_generic(pyramid, prompt),
         "changed_prompt": changed_prompt,
         "refer_decode": lambda: refer(model, pyramid, prompt, grid=GRID),
@@ -89,14 +89,22 @@ def further_of(way: Way, work: Workload, batch_size: int) -> Stages:
     """More of everything: prompts, categories, and targets in a batch."""
     model = way.model
     pyramid = way.run(lambda: model.encode_image(work.pixels))
-    prompt = way.run(lambda: model.encode_prompts(pyramid, work.prompt_mask))
+    prompt = way.run(lambda: model.embed_prompts(pyramid, work.prompt_mask))
     masks = work.prompt_mask.expand(1 + MANY, -1, -1)
     pixels = work.pixels.expand(batch_size, -1, -1, -1).contiguous()
     return {
-        "prompts": lambda: model.encode_prompts(pyramid, masks),
-        "categories": lambda: model.decode_categories(pyramid, prompt.expand(1 + MANY, -1)),
+        "prompts": lambda: model.embed_prompts(pyramid, masks),
+        "categories": lambda: compared(model, pyramid, prompt.expand(1 + MANY, -1)),
         "batch": lambda: model.decode_proposals(model.encode_image(pixels)),
     }
+
+
+def compared(model: DINOv, pyramid: FeaturePyramid, embeddings: Tensor) -> tuple[Tensor, ...]:
+    """All that is decoded of categories: vectors to compare, and maps where there is a head."""
+    vectors = model.decode_categories(pyramid, embeddings)
+    if model.concept_head is None:
+        return (vectors,)
+    return vectors, model.decode_concepts(pyramid, embeddings)
 
 
 def refer_fast(model: DINOv, pyramid: FeaturePyramid, prompts: Tensor, *, grid: int) -> Tensor:

@@ -185,7 +185,7 @@ class VideoTracker:
         """
         memories = dict(state.memories)
         meant = [prompt for prompt in corrected(prompts, image.shape[:2]) if prompt is not None]
-        embeddings = self._predictor.embed_prompts(image, meant) if meant else ()
+        embeddings = self._predictor.embed_prompts(image, meant, for_refer=True)
         for prompt, embedding in zip(meant, embeddings, strict=True):
             memory = memories.get(prompt.category_id, Memory())
             memories[prompt.category_id] = memory.with_mark(embedding, positive=prompt.positive)
@@ -212,7 +212,7 @@ class VideoTracker:
             likeness_threshold=ANY_LIKENESS,
         ).best.instances
         masks = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in best]
-        embeddings = self._predictor.embed_prompts(image, masks) if masks else ()
+        embeddings = self._predictor.embed_prompts(image, masks, for_refer=True)
         return {
             i.category_id: (i, embedding)
             for i, embedding in zip(best, embeddings, strict=True)

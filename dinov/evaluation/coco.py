@@ -232,7 +232,7 @@ class ObjectTally:
 
 def proposed_masks(predictor: Predictor, image: Any, bank: PromptBank) -> torch.Tensor:
     """[Q, H, W] bool: everything that the queries propose, whatever it may be."""
-    compared = predictor.compare(image, bank.concept_embeddings())
+    compared = predictor.compare(image, bank.concept_embeddings()[:1])  # whatever is asked for
     masks: torch.Tensor = resize_mask_logits(compared.mask_logits, compared.transform) > 0
     return masks.cpu()
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 OUTPUT_STRIDE = 8
 _NOTHING = 1e-8
-"""Share of a position that a prompt does not touch: never chosen beside one that it touches."""
+"""Share of a position that a prompt does not touch: hardly chosen beside one that it touches."""
 _UNLIKELY = -2.0
 """Initial logit of the maps: most of a photo is something else."""
 _DILATIONS = (1, 2, 1)
@@ -29,7 +29,8 @@ class ConceptHead(nn.Module):
     From each coarse layer, ``slots`` learned queries gather what lies under the prompt, and one
     vector gathers what lies around it. A target's positions are compared with all of them;
     convolutions that the vectors modulate turn the comparisons into one map. The vector of a
-    category is the mean of those of its prompts, as that of the embeddings.
+    category is the mean of those of its prompts, as that of the embeddings. Means and norms are
+    those of whole maps, which therefore are squares with an empty rest, as they are in training.
 
     Args:
         fine: channels of the layers of stride 8, which only lend detail.
@@ -90,9 +91,10 @@ class ConceptHead(nn.Module):
         if image_index is None:
             image_index = torch.zeros(len(prompt_masks), dtype=torch.int64, device=maps[0].device)
         masks = prompt_masks.float()
-        masks = torch.where(masks.amax((1, 2), keepdim=True) > 0, masks, 1.0)
+        masks = squared(torch.where(masks.amax((1, 2), keepdim=True) > 0, masks, 1.0))
+        coarse = [squared(m) for m in maps[len(self.detail) :]]
         vectors = []
-        for layer, features in zip(self.layers, maps[len(self.detail) :], strict=True):
+        for layer, features in zip(self.layers, coarse, strict=True):
             assert isinstance(layer, _Comparison)
             shares = F.interpolate(masks[:, None], features.shape[-2:], mode="area")[:, 0]
             vectors.append(layer.gather(features[image_index], shares))
@@ -109,7 +111,6 @@ class ConceptHead(nn.Module):
             [B, K, H / 8, W / 8] raw logits.
         """
         height, width = maps[0].shape[-2:]
-        # The norms depend on all of a map: like in training, it is a square with an empty rest.
         maps = [squared(m) for m in maps]
         fine, coarse = maps[: len(self.detail)], maps[len(self.detail) :]
         count = concepts.shape[-2]

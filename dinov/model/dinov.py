@@ -31,6 +31,10 @@ __all__ = [
 ]
 
 
+_CONCEPTS_AT_ONCE = 16
+"""So many maps are computed together: each takes megabytes until it is done."""
+
+
 @dataclass(frozen=True)
 class Proposals:
     """What the generic queries find in an image, whatever the prompts are.
@@ -166,7 +170,7 @@ class DINOv(nn.Module):
     ) -> Tensor:
         """As ``encode_prompts``, and what the concept head gathers: [P, C + concept_head.dim].
 
-        All methods that take embeddings take these; only ``decode_concepts`` needs them.
+        All methods that take embeddings take these; ``decode_concepts`` alone needs all of them.
         """
         embeddings = self.encode_prompts(pyramid, prompt_masks, image_index)
         if self.concept_head is None:
@@ -186,10 +190,9 @@ class DINOv(nn.Module):
             embeddings: [K, C + concept_head.dim], means of those of ``embed_prompts``.
         """
         assert self.concept_head is not None
-        logits: Tensor = self.concept_head(
-            pyramid.concept_maps, embeddings[:, self.embedding_dim :]
-        )
-        return logits
+        gathered = embeddings[:, self.embedding_dim :].split(_CONCEPTS_AT_ONCE)
+        maps = [self.concept_head(pyramid.concept_maps, some) for some in gathered]
+        return torch.cat(maps, dim=1)
 
     def decode_proposals(self, pyramid: FeaturePyramid) -> Proposals:
         """Decode the generic queries alone: they do not depend on any prompt."""
@@ -296,7 +299,7 @@ class DINOv(nn.Module):
             points_cxcywh: [B, N, 4], small boxes around the points.
         """
         points = self.queries.points(points_cxcywh)
-        content = self.queries.content(prompt_embeddings, len(pyramid.mask_features))
+        content = self._content(pyramid, prompt_embeddings)
         count = points.vectors.shape[1]
         layers = []
         for state in self._decode(pyramid, [points, content]):
@@ -317,7 +320,7 @@ class DINOv(nn.Module):
     ) -> LayeredPrediction:
         batch = len(pyramid.mask_features)
         generic = self.queries.generic(batch)
-        content = self.queries.content(category_embeddings, batch)
+        content = self._content(pyramid, category_embeddings)
         repaired = [] if denoise is None else [self.queries.denoise(denoise)]
         states = self._decode(pyramid, [*repaired, generic, content])
         first = 0 if denoise is None else denoise.boxes_cxcywh.shape[1]
@@ -338,8 +341,11 @@ class DINOv(nn.Module):
                 concepts.append(self.heads.masks(z[:, last:], pyramid.mask_features))
         return LayeredPrediction(tuple(layers), tuple(denoised), tuple(concepts))
 
+    def _content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> QueryGroup:
+        return self.queries.content(self.of_decoder(embeddings), len(pyramid.mask_features))
+
     def _decode_content(self, pyramid: FeaturePyramid, embeddings: Tensor) -> Tensor:
-        content = self.queries.content(self.of_decoder(embeddings), len(pyramid.mask_features))
+        content = self._content(pyramid, embeddings)
         return self.decoder.norm(self._decode_apart(pyramid, content, block=1).vectors)
 
     def _decode_apart(self, pyramid: FeaturePyramid, group: QueryGroup, block: int) -> LayerState:

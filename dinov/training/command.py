@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         if args.resume:
             trainer.resume()
         best = trainer.run()
-    if VARIANTS[config.variant].concept_head is not None:
+    if processes.is_first and VARIANTS[config.variant].concept_head is not None:
         _LOG.info("to add a concept head: python -m dinov train-concepts --init %s ...", best)
     return 0
 

@@ -144,7 +144,7 @@ def _photo(
     return Photo(
         sample.path,
         tuple(m * inside[::stride, ::stride] for m, stride in zip(own, strides, strict=True)),
-        inside[::MASK_STRIDE, ::MASK_STRIDE],
+        inside[::MASK_STRIDE, ::MASK_STRIDE].clone(),
         pooled.to(torch.uint8),
         categories,
         sample.known - set(categories),
@@ -189,10 +189,14 @@ class ConceptEpisodes:
                     self._present[number, category].append(photo)
                 for category in sorted(photo.absent):
                     self._absent[number, category].append(photo)
+        self._marked = {
+            concept: [photo for photo in photos if photo.examples(concept[1])]
+            for concept, photos in self._present.items()
+        }
         self.concepts = [
             concept
             for concept, photos in self._present.items()
-            if len({p.path for p in photos}) > 1 and any(p.examples(concept[1]) for p in photos)
+            if len({photo.path for photo in photos}) > 1 and self._marked[concept]
         ]
         """Data set and category of all that can be drawn."""
         if not self.concepts:
@@ -214,16 +218,17 @@ class ConceptEpisodes:
         while len(targets) < self.batch_size:
             concept = self.concepts[int(rng.choice(len(self.concepts), p=self._chances))]
             target = self._target(concept, rng)
+            shown = [p for p in self._marked[concept] if p.path != target.path]
+            if not shown:
+                continue
             several = rng.random() < self.more_share
             for _ in range(int(rng.integers(2, _MOST_REFERENCES + 1)) if several else 1):
-                photo = _any_of(self._present[concept], rng)
-                examples = photo.examples(concept[1])
-                if photo.path != target.path and examples:
-                    references.append(photo)
-                    prompts.append(_prompt(photo.masks[_any_of(examples, rng)], rng))
-                    target_of.append(len(targets))
-            if len(targets) in target_of:
-                targets.append((target, target.union(concept[1])))
+                photo = _any_of(shown, rng)
+                references.append(photo)
+                mask = photo.masks[_any_of(photo.examples(concept[1]), rng)]
+                prompts.append(_prompt(mask, rng))
+                target_of.append(len(targets))
+            targets.append((target, target.union(concept[1])))
         mirrored = rng.random(len(references)) < 0.5
         flipped = rng.random(len(targets)) < 0.5
         photos = [photo for photo, _ in targets]

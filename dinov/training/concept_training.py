@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dinov.checkpoints import LoadedCheckpoint, save_model
+from dinov.checkpoints import SOURCE_SHA256, LoadedCheckpoint, save_model
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch
 from dinov.model.build import build_model
@@ -84,7 +84,13 @@ class ConceptTrainer:
         """Compute what is kept of all photos; ``weights`` are those of data sets by name."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.output, self.device = recipe, output, device
-        self.metadata = dict(loaded.metadata)
+        self.metadata = {n: v for n, v in loaded.metadata.items() if n != SOURCE_SHA256}
+        self._begun = {
+            "init": loaded.sha256,
+            "views": recipe.views,
+            "batch_size": recipe.batch_size,
+            "seed": recipe.seed,
+        }
         self.model = with_concept_head(loaded).requires_grad_(False).to(device).eval()
         assert self.model.concept_head is not None
         self.head: ConceptHead = self.model.concept_head.requires_grad_(True)
@@ -160,6 +166,7 @@ class ConceptTrainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "best_iou": self.best_iou,
+            "begun": self._begun,
         }
         torch.save(state, partial)
         partial.replace(self.output / "concepts.pt")
@@ -169,12 +176,14 @@ class ConceptTrainer:
 
         Raises:
             CheckpointCorrupt: if it cannot be read or belongs to another architecture.
+            CheckpointMismatch: if the run began with another model or other options.
         """
         file = self.output / "concepts.pt"
         if not file.is_file():
             return
         try:
             state = torch.load(file, map_location=self.device, weights_only=True)
+            begun = state["begun"]
             self.head.load_state_dict(state["head"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -182,6 +191,12 @@ class ConceptTrainer:
             raise CheckpointCorrupt(
                 f"Cannot resume from {file} ({e}). Use another --output to start anew."
             ) from e
+        if begun != self._begun:
+            changed = [name for name, value in self._begun.items() if begun[name] != value]
+            raise CheckpointMismatch(
+                f"The run in {self.output} began with another {' and '.join(changed)}. "
+                "Give what it began with, or another --output."
+            )
         self.step, self.best_iou = state["step"], state["best_iou"]
 
     def _validate(self) -> None:

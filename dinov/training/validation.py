@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from dinov.errors import InvalidDataset
 from dinov.images import ImageTransform, read_rgb
-from dinov.model.dinov import DINOv
+from dinov.model.dinov import DINOv, FeaturePyramid
 from dinov.postprocess import agreed_logits, agreed_masks
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.samples import Folder, Sample
@@ -35,6 +35,7 @@ class ValidationScore:
 @dataclass(frozen=True)
 class _Episode:
     pixels: Tensor  # [2, 3, S, S]: reference and target
+    inside: Tensor  # [2, S, S] bool, false where a square is empty
     prompt_mask: Tensor  # [S, S] bool
     truth: Tensor  # [S / 4, S / 4] bool, all objects of the category in the target
 
@@ -90,6 +91,9 @@ class Validator:
         truth = fits[1].apply_mask(_union(target, category))
         return _Episode(
             torch.from_numpy(np.stack(pixels)),
+            torch.from_numpy(
+                np.stack([_square_mask(np.ones(f.padded_hw, np.bool_), self.size) for f in fits])
+            ),
             torch.from_numpy(_square_mask(fits[0].apply_mask(prompt), self.size)),
             F.avg_pool2d(torch.from_numpy(_square_mask(truth, self.size))[None].float(), 4)[0]
             >= 0.5,
@@ -122,10 +126,11 @@ def _iou_curves(model: DINOv, episodes: Sequence[_Episode], device: torch.device
     """IoU of every episode at every threshold, [E, T]."""
     count = len(episodes)
     pixels = torch.cat([e.pixels[:1] for e in episodes] + [e.pixels[1:] for e in episodes])
-    pyramid = model.encode_image(pixels.to(device))
+    inside = torch.cat([e.inside[:1] for e in episodes] + [e.inside[1:] for e in episodes])
+    pyramid = _emptied(model.encode_image(pixels.to(device)), inside.to(device))
     prompts = torch.stack([e.prompt_mask for e in episodes]).to(device)
     embeddings = model.embed_prompts(pyramid, prompts, torch.arange(count, device=device))
-    prediction = model.decode_generic(pyramid, model.of_decoder(embeddings))
+    prediction = model.decode_generic(pyramid, embeddings)
     logits, masks = prediction.logits[count:], prediction.mask_logits[count:]
     own = torch.arange(count, device=device)
     if model.concept_head is not None:
@@ -138,13 +143,23 @@ def _iou_curves(model: DINOv, episodes: Sequence[_Episode], device: torch.device
             ]
         )
     scores = logits[own, :, own].sigmoid()
-    inside = masks > 0  # [E, Q, h, w]
+    proposed = masks > 0  # [E, Q, h, w]
     truth = torch.stack([e.truth for e in episodes]).to(device)
     curve = []
     for threshold in _THRESHOLDS:
-        found = (inside & (scores > threshold)[..., None, None]).any(1)
+        found = (proposed & (scores > threshold)[..., None, None]).any(1)
         curve.append((found & truth).sum((1, 2)) / (found | truth).sum((1, 2)).clamp(min=1))
     return torch.stack(curve, dim=1).float().cpu()
+
+
+def _emptied(pyramid: FeaturePyramid, inside: Tensor) -> FeaturePyramid:
+    """Without what the backbone makes of padding: elsewhere images are not padded to squares."""
+    side = inside.shape[-1]
+    maps = [
+        m * inside[:, None, :: side // m.shape[-1], :: side // m.shape[-1]]
+        for m in pyramid.concept_maps
+    ]
+    return replace(pyramid, concept_maps=tuple(maps))
 
 
 def _fit_square(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:

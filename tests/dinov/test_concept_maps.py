@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ from dinov.checkpoints import load_model, save_model
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointMismatch
 from dinov.masks import decode_rle
+from dinov.model import dinov
 from dinov.model.build import build_model
 from dinov.postprocess import LEAST_AGREEMENT, agreed_logits, agreed_masks
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
+from dinov.tracker import TrackerState, VideoTracker
 from dinov.types import Prompt, PromptType, Reference
 from tests.dinov.tiny import make_predictor, photo
 
@@ -23,15 +26,14 @@ OTHER = Prompt(2, PromptType.BOX, (70.0, 20.0, 110.0, 80.0))
 SURE, NEVER = 9.0, -9.0
 
 
-def with_head(precision: str = "float32") -> Predictor:
+def with_head(**options: Any) -> Predictor:
     """The model of ``make_predictor`` with a head of random weights."""
     torch.manual_seed(0)
     model = build_model(VARIANTS["tiny"], with_concept_head=True)
     plain = make_predictor()._model.state_dict()
     model.load_state_dict(plain, strict=False)
-    return Predictor(
-        model, variant="tiny", checkpoint_hash="abc", device="cpu", precision=precision
-    )
+    settings: dict[str, Any] = {"variant": "tiny", "checkpoint_hash": "abc", "device": "cpu"}
+    return Predictor(model, **(settings | options))
 
 
 def test_a_probability_is_the_geometric_mean_of_both_opinions() -> None:
@@ -106,24 +108,59 @@ def test_the_refer_task_knows_nothing_of_maps() -> None:
 
 
 def test_several_images_are_mapped_as_if_each_were_alone() -> None:
-    predictor = with_head()
+    predictor = with_head(batch_size=2)
     bank = predictor.embed_references([Reference(photo(0), [BOX, OTHER])])
     images = [photo(1), photo(2)]
-    together = predictor.segment_many(images, bank, score_threshold=0.0)
-    for image, found in zip(images, together, strict=True):
-        alone = with_head().segment(image, bank, score_threshold=0.0)
-        assert [i.score for i in found.instances] == pytest.approx(
-            [i.score for i in alone.instances], abs=1e-4
-        )
+    decoded = []
+    decode = predictor._features.decode
+
+    def noted(step: Any, encoded: Any, embeddings: Any) -> Any:
+        found = decode(step, encoded, embeddings)
+        if step == predictor._model.decode_concepts:
+            decoded.extend(found)
+        return found
+
+    predictor._features.decode = noted  # type: ignore[method-assign]
+    predictor.segment_many(images, bank, score_threshold=0.0)
+    for image in images:
+        alone = with_head()
+        (encoded,) = alone._features.encode([image])
+        maps = alone._model.decode_concepts(encoded.pyramid, bank.concept_embeddings())
+        torch.testing.assert_close(decoded.pop(0), maps, rtol=1e-4, atol=1e-4)
+    assert not decoded
 
 
+def test_many_concepts_are_mapped_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = with_head()
+    (encoded,) = predictor._features.encode([photo(1)])
+    embeddings = torch.randn(5, predictor._model.embedding_dim + predictor._model.concept_head.dim)  # type: ignore[union-attr, operator]
+    together = predictor._model.decode_concepts(encoded.pyramid, embeddings)
+    monkeypatch.setattr(dinov, "_CONCEPTS_AT_ONCE", 2)
+    apart = predictor._model.decode_concepts(encoded.pyramid, embeddings)
+    torch.testing.assert_close(apart, together, rtol=1e-4, atol=1e-5)
+
+
+def test_a_track_knows_nothing_of_maps() -> None:
+    """Likeness is judged by what the paper's model embeds, with a threshold between the two."""
+    looks = []
+    for predictor in (with_head(), make_predictor()):
+        tracker = VideoTracker(predictor)
+        state = tracker.correct(TrackerState(), photo(0), [BOX])
+        looks.append(state.memories[1].mean())
+    torch.testing.assert_close(looks[0], looks[1])
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_maps_in_lower_precision_are_nearly_the_same(precision: str) -> None:
-    logits = []
-    for predictor in (with_head(), with_head(precision)):
+    maps = []
+    for predictor in (with_head(), with_head(precision=precision)):
         bank = predictor.embed_references([Reference(photo(0), [BOX])])
-        logits.append(predictor.compare(photo(1), bank.concept_embeddings()).logits.sigmoid())
-    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=0.03)
+        features = predictor._features
+        encoded = features.encode([photo(1)])
+        decode = predictor._model.decode_concepts
+        maps += [m.sigmoid() for m in features.decode(decode, encoded, bank.concept_embeddings())]
+    torch.testing.assert_close(maps[1], maps[0], rtol=0, atol=0.03)
 
 
 def test_a_checkpoint_comes_with_its_head_or_without(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
 
-from dinov.checkpoints import load_model, save_model
+from dinov.checkpoints import convert, load_model, save_model
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointCorrupt, CheckpointMismatch, InvalidDataset
 from dinov.model.build import build_model
@@ -19,6 +20,7 @@ from dinov.training import concept_command
 from dinov.training.concept_episodes import ConceptEpisodes, Photo, compute_photos
 from dinov.training.concept_training import ConceptRecipe, ConceptTrainer, with_concept_head
 from dinov.training.datasets import read_folders
+from dinov.training.trainer import initialise
 
 WriteFolder = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -65,6 +67,34 @@ def test_views_are_the_whole_photo_and_parts_of_it(model: DINOv, write_folder: W
         assert not part.masks.amax(0)[outside].any()
         assert not part.maps[0][:, outside[::2, ::2]].any()
     assert any(not torch.equal(whole.maps[0], part.maps[0]) for part in photos[1:3])
+
+
+def test_what_is_padding_stays_empty(model: DINOv, write_folder: WriteFolder) -> None:
+    folder = write_folder(train=(("red",), ("red",)))
+    (read,) = read_folders([folder], "train")
+    narrow = replace(read.samples[0], size_hw=(96, 40), path=folder / "narrow.png", truths=())
+    PIL.Image.new("RGB", (40, 96)).save(narrow.path)
+    (photo,) = compute_photos(model, [narrow], size=96, views=1, seed=0, device=CPU)
+    # 64 of 96 pixels: the narrow side is padded to a multiple of 32 before.
+    assert photo.inside[:, :16].all()
+    assert not photo.inside[:, 16:].any()
+    for maps, inside in zip(photo.maps, (8, 4, 2), strict=True):
+        assert maps[..., :inside].any()
+        assert not maps[..., inside:].any()
+
+
+def test_categories_of_few_photos_are_drawn_as_often(
+    model: DINOv, write_folder: WriteFolder
+) -> None:
+    folder = write_folder(train=(*(("red",),) * 8, *(("blue",),) * 2))
+    episodes = episodes_of(photos_of(model, folder, views=1), absent_share=0.0)
+    assert len(episodes.concepts) == 2
+    of_eight = 0
+    reds = torch.stack([p.maps[0] for p in episodes._present[0, "red"]]).float()
+    for step in range(50):
+        for maps in episodes.batch(step).target_maps[0]:
+            of_eight += any(torch.equal(m, maps) or torch.equal(m.flip(-1), maps) for m in reds)
+    assert 70 <= of_eight <= 130  # of 200; by photos it would be 160
 
 
 def test_batches_depend_on_seed_and_step_only(model: DINOv, write_folder: WriteFolder) -> None:
@@ -170,6 +200,37 @@ def test_the_command_adds_a_head_to_a_checkpoint(
     # A head that is there is trained further, not made anew.
     again = with_concept_head(loaded)
     assert again is loaded.model
+
+
+def test_a_head_on_a_converted_model_is_another_model(
+    start: Path, write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    converted = convert(start, tmp_path / "converted.safetensors")
+    trainer = make_trainer(converted, write_folder(), tmp_path / "run", replace(RECIPE, steps=1))
+    assert load_model(trainer.run()).sha256 != load_model(converted).sha256
+
+
+def test_a_run_does_not_go_on_with_another_model(
+    start: Path, write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    folder = write_folder()
+    (tmp_path / "run").mkdir()
+    make_trainer(start, folder, tmp_path / "run").save()
+    torch.manual_seed(1)
+    other = save_model(
+        build_model(VARIANTS["tiny"]), tmp_path / "other.safetensors", {"input_size": "96"}
+    )
+    with pytest.raises(CheckpointMismatch, match="another init"):
+        make_trainer(other, folder, tmp_path / "run").resume()
+
+
+def test_training_the_rest_starts_without_the_head(tmp_path: Path) -> None:
+    model = build_model(VARIANTS["tiny"], with_concept_head=True)
+    path = save_model(model, tmp_path / "whole.safetensors", {}, dtype=torch.float32)
+    plain = build_model(VARIANTS["tiny"])
+    initialise(plain, "tiny", str(path))
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
 
 
 def test_a_variant_without_a_head_and_a_damaged_run_are_refused(
