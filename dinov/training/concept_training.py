@@ -6,7 +6,6 @@ tens of thousands of episodes are a matter of minutes on a CPU.
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import time
@@ -33,6 +32,7 @@ from dinov.training.concept_episodes import (
 )
 from dinov.training.ema import WeightAverage
 from dinov.training.samples import Folder
+from dinov.training.trainer import append_row
 from dinov.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)
@@ -204,13 +204,14 @@ class ConceptTrainer:
         with self.average.applied():
             score = self.validator.score(self.model, self.device)
             _LOG.info("step %d: validation IoU %.4f", self.step, score.iou)
-            path = self.output / "concept_validation.csv"
-            is_new = not path.exists()
-            with path.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                if is_new:
-                    writer.writerow(("step", "iou", "score_threshold"))
-                writer.writerow((self.step, f"{score.iou:.4f}", f"{score.score_threshold:.3f}"))
+            append_row(
+                self.output / "concept_validation.csv",
+                {
+                    "step": self.step,
+                    "iou": round(score.iou, 4),
+                    "score_threshold": round(score.score_threshold, 3),
+                },
+            )
             if score.iou > self.best_iou:
                 self.best_iou = score.iou
                 metadata = {

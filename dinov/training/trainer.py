@@ -180,7 +180,7 @@ class Trainer:
         self.model.eval()
         with self.average.applied():
             score = self.validator.score(self.model, self.device)
-            _append_row(
+            append_row(
                 self.output / "validation.csv",
                 {
                     "step": self.step,
@@ -211,7 +211,7 @@ class Trainer:
             "gradient_norm": round(norm, 3),
             "loss": round(total, 3),
         }
-        _append_row(
+        append_row(
             self.output / "log.csv",
             row | {name: round(value, 4) for name, value in values.items()},
         )
@@ -342,7 +342,8 @@ def learning_rate_factor(
     return warmup * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _append_row(path: Path, row: dict[str, object]) -> None:
+def append_row(path: Path, row: dict[str, object]) -> None:
+    """Add a line to a CSV file, which begins with the names."""
     is_new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
