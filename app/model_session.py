@@ -57,7 +57,9 @@ class PredictorLike(Protocol):
     def device_name(self) -> str:
         """The device, for people."""
 
-    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+    def embed_prompts(
+        self, image: Image, prompts: Sequence[Prompt], *, for_refer: bool = False
+    ) -> Tensor:
         """Return [P, C] embeddings of the prompts drawn on one image."""
 
     def compare(self, image: Image, concepts: Tensor) -> Comparison:

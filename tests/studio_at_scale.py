@@ -59,7 +59,9 @@ class Scatter:
     def __init__(self, per_image: int) -> None:
         self._per_image = per_image
 
-    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> torch.Tensor:
+    def embed_prompts(
+        self, image: Image, prompts: Sequence[Prompt], *, for_refer: bool = False
+    ) -> torch.Tensor:
         return torch.zeros(len(prompts), 4)
 
     def segment(

@@ -45,7 +45,7 @@ class ColorPredictor:
         self.tiles: list[int | None] = []
         self.before_segment = lambda: None
 
-    def embed_prompts(self, image, prompts: Sequence[Prompt]):
+    def embed_prompts(self, image, prompts: Sequence[Prompt], *, for_refer: bool = False):
         import torch
 
         self.embedded += prompts

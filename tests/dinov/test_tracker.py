@@ -33,7 +33,9 @@ class ColorPredictor:
     fingerprint = "colors"
     likeness_threshold = 0.0
 
-    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+    def embed_prompts(
+        self, image: Image, prompts: Sequence[Prompt], *, for_refer: bool = False
+    ) -> Tensor:
         means = [image[rasterise(p, SIZE)].mean(0) for p in prompts]
         return torch.tensor(np.array(means), dtype=torch.float32)
 

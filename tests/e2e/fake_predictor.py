@@ -43,7 +43,9 @@ class ColourPredictor:
         self.gate.set()
         self.tiles: list[int | None] = []
 
-    def embed_prompts(self, image: Image, prompts: Sequence[Prompt]) -> Tensor:
+    def embed_prompts(
+        self, image: Image, prompts: Sequence[Prompt], *, for_refer: bool = False
+    ) -> Tensor:
         masks = [rasterise(prompt, image.shape[:2]) for prompt in prompts]
         return torch.tensor(np.array([image[mask].mean(0) for mask in masks]))
 
