@@ -10,23 +10,23 @@ from typing import cast
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 from dinov.checkpoints import save_model
 from dinov.config import VARIANTS
 from dinov.device import lower_weights, resolve_device, resolve_precision
 from dinov.errors import InvalidDataset
-from dinov.evaluation import command, report
+from dinov.evaluation import command, methods, report
 from dinov.evaluation.episodes import Episode, draw_episodes
 from dinov.evaluation.few_shot import MethodResult, evaluate
 from dinov.evaluation.methods import BestProposalMethod, CosineMethod, ForegroundMethod
 from dinov.evaluation.metrics import Coverage, Curve, map_coverage
 from dinov.images import read_rgb
-from dinov.masks import instance_of, rasterise
+from dinov.masks import rasterise
 from dinov.model.build import build_model
-from dinov.options import InstanceOptions
 from dinov.predictor import Predictor
 from dinov.training.datasets import read_folders
-from dinov.types import Image, Mask, PromptType, Reference, Segmentation
+from dinov.types import Mask, PromptType, Reference
 
 WriteFolder = Callable[..., Path]
 KINDS = [PromptType.MASK, PromptType.POINT]
@@ -158,43 +158,48 @@ def test_cosine_similarity_runs_on_lite_features(episodes: list[Episode], precis
     assert (np.diff(coverage.area) <= 0).all()
 
 
-class ProposingPredictor:
-    """Proposes what a test says, whatever is marked."""
-
-    def __init__(self, *masks: Mask) -> None:
-        self.masks = masks
+class Marking:
+    """A predictor of which nothing is wanted but a bank."""
 
     def embed_references(self, references: list[Reference]) -> None: ...
 
-    def segment(
-        self, image: Image, bank: None, *, score_threshold: float, options: InstanceOptions
-    ) -> Segmentation:
-        assert score_threshold == 0
-        assert options.nms_threshold == options.containment_threshold == 1
-        found = tuple(instance_of(mask, 1, 0.01) for mask in self.masks)
-        return Segmentation(image.shape[:2], found)
+
+@pytest.fixture
+def proposing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., BestProposalMethod]:
+    """The method, where what a test says is proposed, whatever is marked."""
+
+    def method(*masks: Mask) -> BestProposalMethod:
+        proposed = torch.from_numpy(np.array(masks, np.bool_))
+        monkeypatch.setattr(methods, "proposed_masks", lambda *_: proposed)
+        return BestProposalMethod(cast(Predictor, Marking()))
+
+    return method
 
 
-def test_the_best_proposal_is_the_one_that_covers_the_truth(episodes: list[Episode]) -> None:
+def test_the_best_proposal_is_the_one_that_covers_the_truth(
+    episodes: list[Episode], proposing: Callable[..., BestProposalMethod]
+) -> None:
     episode = next(episode for episode in episodes if not episode.absent)
     truth = episode.truth()
     half = truth.copy()
     half[: int(np.nonzero(truth)[0].mean())] = False
-    method = BestProposalMethod(cast(Predictor, ProposingPredictor(~truth, half)))
-    (iou,) = method.cover(episode, PromptType.BOX).iou
+    (iou,) = proposing(~truth, half).cover(episode, PromptType.BOX).iou
     assert iou == pytest.approx(half.sum() / truth.sum())
 
 
-def test_where_nothing_is_proposed_nothing_is_found(episodes: list[Episode]) -> None:
+def test_where_nothing_is_proposed_nothing_is_found(
+    episodes: list[Episode], proposing: Callable[..., BestProposalMethod]
+) -> None:
     episode = next(episode for episode in episodes if not episode.absent)
-    cover = BestProposalMethod(cast(Predictor, ProposingPredictor())).cover(episode, PromptType.BOX)
+    cover = proposing().cover(episode, PromptType.BOX)
     assert (cover.iou, cover.area) == ([0], [0])
 
 
-def test_the_best_proposal_where_nothing_is_is_none(episodes: list[Episode]) -> None:
+def test_the_best_proposal_where_nothing_is_is_none(
+    episodes: list[Episode], proposing: Callable[..., BestProposalMethod]
+) -> None:
     episode = next(episode for episode in episodes if episode.absent)
-    method = BestProposalMethod(cast(Predictor, ProposingPredictor(~episode.truth())))
-    assert method.cover(episode, PromptType.BOX).area == [0]
+    assert proposing(~episode.truth()).cover(episode, PromptType.BOX).area == [0]
 
 
 def parse(*arguments: str) -> argparse.Namespace:
