@@ -185,11 +185,17 @@ class VideoTracker:
         """
         memories = dict(state.memories)
         meant = [prompt for prompt in corrected(prompts, image.shape[:2]) if prompt is not None]
-        embeddings = self._predictor.embed_prompts(image, meant, for_refer=True)
+        embeddings = self._embed(image, meant)
         for prompt, embedding in zip(meant, embeddings, strict=True):
             memory = memories.get(prompt.category_id, Memory())
             memories[prompt.category_id] = memory.with_mark(embedding, positive=prompt.positive)
         return TrackerState(memories)
+
+    def _embed(self, image: Image, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Each prompt as the refer task sees it, [C]."""
+        if not prompts:
+            return []
+        return list(self._predictor.embed_prompts(image, prompts, for_refer=True))
 
     def _look_for(
         self, state: TrackerState, image: Image, objects: set[int]
@@ -212,7 +218,7 @@ class VideoTracker:
             likeness_threshold=ANY_LIKENESS,
         ).best.instances
         masks = [Prompt(i.category_id, PromptType.MASK, rle=i.rle) for i in best]
-        embeddings = self._predictor.embed_prompts(image, masks, for_refer=True)
+        embeddings = self._embed(image, masks)
         return {
             i.category_id: (i, embedding)
             for i, embedding in zip(best, embeddings, strict=True)
