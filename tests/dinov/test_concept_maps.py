@@ -141,7 +141,6 @@ def test_many_concepts_are_mapped_a_few_at_a_time(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_track_knows_nothing_of_maps() -> None:
-    """Likeness is judged by what the paper's model embeds, with a threshold between the two."""
     looks = []
     for predictor in (with_head(), make_predictor()):
         tracker = VideoTracker(predictor)
