@@ -21,9 +21,6 @@ from dinov.types import Mask, Segmentation, SizeHW
 MASK_STRIDE = 4
 """Mask logits have one value per 4 x 4 pixels of the padded input."""
 
-LEAST_AGREEMENT = 0.12
-"""Where the map of a concept is less sure, nothing belongs to it, whatever was proposed."""
-
 _MOST_SHRINKING_ON_GPUS = 32
 """Times. They keep the weights of all pixels that make one in 48 KB, which end at 47."""
 
@@ -57,45 +54,6 @@ def mask_quality(mask_logits: Tensor) -> Tensor:
     inside = mask_logits > 0
     total = (mask_logits.sigmoid() * inside).sum((1, 2))
     return total / (inside.sum((1, 2)) + 1e-6)
-
-
-def agreed_logits(logits: Tensor, mask_logits: Tensor, concept_logits: Tensor) -> Tensor:
-    """Let the maps of concepts have a say in how well each proposal fits them.
-
-    The probability becomes the geometric mean of the proposal's own and of the map's mean inside
-    the mask, as far as ``agreed_masks`` leaves it.
-
-    Args:
-        logits: [Q, K] raw, by the embeddings of proposals and concepts.
-        mask_logits: [Q, 2 h, 2 w].
-        concept_logits: [K, h, w] raw.
-
-    Returns:
-        [Q, K] raw, to be used like ``logits``.
-    """
-    shares = F.avg_pool2d((mask_logits > 0).float()[None], 2)[0].flatten(1)
-    probabilities = concept_logits.sigmoid().flatten(1)
-    is_left = probabilities > LEAST_AGREEMENT
-    left = (shares @ is_left.float().mT).clamp(min=1e-6)
-    inside = shares @ (probabilities * is_left).mT / left
-    return (logits.sigmoid() * inside).sqrt().logit(eps=1e-6)
-
-
-def agreed_masks(mask_logits: Tensor, concept_logits: Tensor) -> Tensor:
-    """Take out of each mask what the map of its concept denies.
-
-    Args:
-        mask_logits: [N, 2 h, 2 w].
-        concept_logits: [N, h, w] raw, of the concept of each mask.
-
-    Returns:
-        [N, 2 h, 2 w] logits.
-    """
-    height, width = mask_logits.shape[-2:]
-    enlarged = F.interpolate(
-        concept_logits[:, None], (height, width), mode="bilinear", align_corners=False
-    )[:, 0]
-    return torch.minimum(mask_logits, enlarged - math.log(LEAST_AGREEMENT / (1 - LEAST_AGREEMENT)))
 
 
 def to_instances(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dinov.checkpoints import load_model
 from dinov.compiling import compile_layers
+from dinov.concept_maps import agreed_logits, with_maps
 from dinov.config import VARIANTS
 from dinov.corrections import corrected
 from dinov.device import describe_device, lower_weights, resolve_device, resolve_precision
@@ -28,7 +29,7 @@ from dinov.options import (
     InstanceOptions,
     by_category,
 )
-from dinov.postprocess import agreed_logits, agreed_masks, category_probabilities, to_instances
+from dinov.postprocess import category_probabilities, to_instances
 from dinov.prompt_bank import PromptBank
 from dinov.refer import ReferOptions, as_marks, match_probabilities, only_alike, to_referral
 from dinov.tiles import segment_all
@@ -305,16 +306,15 @@ class Predictor:
             # A score is at most the probability: no other mask can be shown.
             best, column = probabilities.max(1)
             possible = (best >= best.new_tensor(floors)[column]).nonzero().flatten()
+            probabilities = probabilities[possible]
             masks = encoded.masks(proposals.mask_vectors[:, possible])
+            ids, fit = bank.category_ids, encoded.transform
             if maps is not None:
-                masks = agreed_masks(masks, maps[column[possible]])
+                probabilities, masks = with_maps(
+                    probabilities, masks, maps, ids, bank.negative_ids, fit.input_hw
+                )
             return to_instances(
-                probabilities[possible],
-                masks,
-                bank.category_ids,
-                encoded.transform,
-                score_thresholds=floors,
-                options=options,
+                probabilities, masks, ids, fit, score_thresholds=floors, options=options
             )
 
         def segment(parts: Sequence[AnyImage]) -> list[Segmentation]:

@@ -3,7 +3,7 @@
 Not part of the paper's model. The decoder compares embeddings of whole proposals; this head
 compares the prompt with every position of the target, in several layers of the backbone at once.
 Its maps say where a concept is, the decoder's proposals say what is one object; a proposal's score
-is made of both (see ``postprocess.agreed_logits``).
+is made of both (see ``concept_maps.agreed_logits``).
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from dinov.concept_maps import agreed_logits, agreed_masks
 from dinov.errors import InvalidDataset
 from dinov.images import ImageTransform, read_rgb
 from dinov.model.dinov import DINOv, FeaturePyramid
-from dinov.postprocess import agreed_logits, agreed_masks
 from dinov.training.prompt_sampling import PROMPT_TYPES, sample_prompt_mask
 from dinov.training.samples import Folder, Sample
 from dinov.types import Mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,22 @@ import pytest
 import torch
 
 from dinov.checkpoints import load_model, save_model
+from dinov.concept_maps import (
+    LEAST_AGREEMENT,
+    LEAST_ALONE,
+    agreed_logits,
+    agreed_masks,
+    with_maps,
+)
 from dinov.config import VARIANTS
 from dinov.errors import CheckpointMismatch
 from dinov.masks import decode_rle
 from dinov.model import dinov
 from dinov.model.build import build_model
-from dinov.postprocess import LEAST_AGREEMENT, agreed_logits, agreed_masks
 from dinov.predictor import Predictor
 from dinov.refer import ReferOptions
 from dinov.tracker import TrackerState, VideoTracker
-from dinov.types import Prompt, PromptType, Reference
+from dinov.types import Prompt, PromptType, Reference, SizeHW
 from tests.dinov.tiny import make_predictor, photo
 
 BOX = Prompt(1, PromptType.BOX, (10.0, 10.0, 60.0, 50.0))
@@ -66,6 +73,95 @@ def test_what_the_map_denies_is_taken_out_of_the_mask() -> None:
     assert left[1, :7, :8].all()
     assert not left[1, :, 8:].any()
     assert len(agreed_masks(masks[:0], maps[:0])) == 0
+
+
+def mapped(
+    maps: torch.Tensor,
+    masks: torch.Tensor | None = None,
+    *,
+    negatives: Sequence[int] = (),
+    input_hw: SizeHW = (64, 64),
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is added to proposals of the first category: [R, K] and [R, 2 h, 2 w]."""
+    count = len(maps) - len(negatives)
+    masks = torch.zeros(0, 16, 16) if masks is None else masks
+    proposed = torch.zeros(len(masks), count)
+    proposed[:, 0] = 0.9
+    found = with_maps(proposed, masks, maps, range(1, count + 1), negatives, input_hw)
+    return found[0][len(masks) :], found[1][len(masks) :]
+
+
+def maps_with(*areas: tuple[int, slice, slice, float], count: int = 1) -> torch.Tensor:
+    """[count, 8, 8] logits: each area of a concept with its probability, and nothing else."""
+    maps = torch.full((count, 8, 8), NEVER)
+    for concept, rows, columns, probability in areas:
+        maps[concept, rows, columns] = torch.tensor(probability).logit()
+    return maps
+
+
+LEFT, RIGHT, TOP = slice(0, 3), slice(5, 8), slice(0, 4)
+
+
+def test_each_connected_part_of_a_map_is_added_where_nothing_was_proposed() -> None:
+    maps = maps_with((0, TOP, LEFT, 0.8), (0, TOP, RIGHT, 0.6))
+    probabilities, regions = mapped(maps)
+    torch.testing.assert_close(probabilities, torch.tensor([[0.8], [0.6]]))
+    assert (regions > 0)[0, :7, :5].all()
+    assert not (regions > 0)[0, :, 7:].any()
+    assert (regions > 0)[1, :7, 11:].all()
+    assert not (regions > 0)[1, :, :9].any()
+
+
+@pytest.mark.parametrize(("covered", "added"), [(2, True), (6, False)])
+def test_what_proposals_mostly_cover_is_not_added(covered: int, added: bool) -> None:
+    masks = torch.full((1, 16, 16), NEVER)
+    masks[:, :covered, :6] = SURE
+    assert len(mapped(maps_with((0, TOP, LEFT, 0.8)), masks)[0]) == added
+
+
+def test_a_map_that_is_not_sure_adds_nothing() -> None:
+    assert len(mapped(maps_with((0, TOP, LEFT, 0.9 * LEAST_ALONE)))[0]) == 0
+
+
+def test_nothing_is_added_on_the_padding() -> None:
+    maps = maps_with((0, TOP, RIGHT, 0.8))
+    assert len(mapped(maps, input_hw=(64, 40))[0]) == 0
+    assert len(mapped(maps, input_hw=(64, 48))[0]) == 1
+
+
+def test_each_place_is_of_the_surest_category() -> None:
+    maps = maps_with((0, TOP, LEFT, 0.7), (1, TOP, slice(2, 8), 0.9), count=2)
+    probabilities, regions = mapped(maps)
+    torch.testing.assert_close(probabilities, torch.tensor([[0.7, 0.0], [0.0, 0.9]]))
+    assert not ((regions[0] > 0) & (regions[1] > 0)).any()
+
+
+def test_where_the_negative_fits_better_nothing_is_added() -> None:
+    maps = maps_with((0, TOP, LEFT, 0.7), (0, TOP, RIGHT, 0.7), (1, TOP, RIGHT, 0.8), count=2)
+    probabilities, regions = mapped(maps, negatives=[1])
+    assert len(probabilities) == 1
+    assert (regions > 0)[0, :7, :5].all()
+
+
+def test_what_only_the_map_shows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "dinov.predictor.agreed_logits", lambda logits, *_: torch.full_like(logits, NEVER)
+    )
+    predictor = with_head()
+    bank = predictor.embed_references([Reference(photo(0), [BOX])])
+    decode = predictor._model.decode_concepts
+
+    def one_spot(pyramid: object, concepts: torch.Tensor) -> torch.Tensor:
+        maps = torch.full_like(decode(pyramid, concepts), NEVER)  # type: ignore[arg-type]
+        maps[..., 2:5, 3:6] = SURE
+        return maps
+
+    predictor._model.decode_concepts = one_spot  # type: ignore[method-assign, assignment]
+    found = predictor.segment(photo(1), bank)
+    (spot,) = found.instances
+    assert spot.category_id == 1
+    assert spot.score > 0.8
+    assert not found.emptied
 
 
 def test_objects_are_found_as_far_as_the_map_agrees() -> None:

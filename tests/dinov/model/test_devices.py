@@ -11,10 +11,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dinov.concept_maps import agreed_logits, agreed_masks
 from dinov.config import VARIANTS
 from dinov.model.build import build_model
 from dinov.model.dinov import DINOv
-from dinov.postprocess import agreed_logits, agreed_masks
 
 HEIGHT, WIDTH = 96, 64
 
