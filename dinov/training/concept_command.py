@@ -13,6 +13,7 @@ import cv2
 from dinov.arguments import at_least
 from dinov.checkpoints import load_model
 from dinov.device import DEVICE_HELP, resolve_device
+from dinov.errors import InvalidDataset
 from dinov.training.command import add_data_arguments, folder_weights, read_data
 from dinov.training.concept_training import ConceptRecipe, ConceptTrainer
 
@@ -28,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model; only its concept head is changed, or added if it has none (default: lite)",
     )
     add_data_arguments(parser)
+    parser.add_argument(
+        "--apart",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="data sets of a domain of their own: their photos serve as such that do not show the "
+        "categories of the others, unless names are alike",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument(
         "--steps",
@@ -65,10 +74,15 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     train, val = read_data(args)
-    weights = dict(folder_weights(args.weights, [folder.name for folder in train]))
+    names = [folder.name for folder in train]
+    weights = dict(folder_weights(args.weights, names))
+    if unknown := sorted(set(args.apart) - set(names)):
+        raise InvalidDataset(
+            f"There is no data set {', '.join(unknown)} to keep apart. Use: {', '.join(names)}."
+        )
     device = resolve_device(args.device)
     trainer = ConceptTrainer(
-        recipe, load_model(args.init), train, val, args.output, device, weights
+        recipe, load_model(args.init), train, val, args.output, device, weights, args.apart
     )
     if args.resume:
         trainer.resume()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,8 @@ _DIVISOR = 32
 _KINDS = (0.4, 0.2, 0.2, 0.2)
 """How often a prompt is a mask, a box, a scribble, a point."""
 _MOST_REFERENCES = 4
+_ELSEWHERE = 0.3
+"""Of the photos without a concept so many are of another data set, if its own has some, too."""
 _LEAST_SHARE = 0.25
 """Of one position: an object that covers less of every one is too small to be an example."""
 
@@ -154,8 +156,8 @@ def _photo(
 class ConceptEpisodes:
     """Draws batches; a category's chance does not depend on how many photos show it.
 
-    References and target of an episode come from one data set. A batch depends on seed and step
-    only.
+    References and target of an episode come from one data set, if the target shows the concept. A
+    batch depends on seed and step only.
 
     Args:
         folders: the photos of each data set.
@@ -164,6 +166,8 @@ class ConceptEpisodes:
         absent_share: of targets that do not show the concept, where such are known.
         more_share: of episodes with more than one reference.
         seed: of everything random.
+        apart: numbers of data sets of a domain of their own: their photos show no concept of the
+            others, unless a category of theirs has a name like it.
 
     Raises:
         InvalidDataset: if there is nothing to draw.
@@ -178,6 +182,7 @@ class ConceptEpisodes:
         absent_share: float,
         more_share: float,
         seed: int,
+        apart: Collection[int] = (),
     ) -> None:
         self.batch_size, self.seed = batch_size, seed
         self.absent_share, self.more_share = absent_share, more_share
@@ -205,6 +210,15 @@ class ConceptEpisodes:
                 "Add photos with masks."
             )
 
+        names = [_names(photos) for photos in folders]
+        self._elsewhere = {
+            (number, category): [
+                folders[other]
+                for other in sorted(set(apart) - {number})
+                if not any(_is_like(category, name) for name in names[other])
+            ]
+            for number, category in self.concepts
+        }
         chances = np.array([weights[number] for number, _ in self.concepts])
         self._chances = chances / chances.sum()
 
@@ -242,13 +256,27 @@ class ConceptEpisodes:
         )
 
     def _target(self, concept: tuple[int, str], rng: np.random.Generator) -> Photo:
-        absent = self._absent[concept]
-        is_absent = bool(absent) and rng.random() < self.absent_share
-        return _any_of(absent if is_absent else self._present[concept], rng)
+        if rng.random() >= self.absent_share:
+            return _any_of(self._present[concept], rng)
+        known, elsewhere = self._absent[concept], self._elsewhere[concept]
+        if elsewhere and (not known or rng.random() < _ELSEWHERE):
+            return _any_of(_any_of(elsewhere, rng), rng)
+        return _any_of(known or self._present[concept], rng)
 
 
 def _any_of(values: Sequence[_T], rng: np.random.Generator) -> _T:
     return values[int(rng.integers(len(values)))]
+
+
+def _names(photos: Sequence[Photo]) -> set[str]:
+    """Of all categories that are annotated in a data set."""
+    return {name for photo in photos for name in (*photo.categories, *photo.absent)}
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Is one name a part of the other, as "truck" of "fire truck"?"""
+    one, other = one.casefold(), other.casefold()
+    return one in other or other in one
 
 
 def _prompt(mask: Tensor, rng: np.random.Generator) -> Tensor:

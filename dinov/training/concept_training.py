@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,20 @@ class ConceptTrainer:
         output: Path,
         device: torch.device,
         weights: Mapping[str, float] | None = None,
+        apart: Collection[str] = (),
     ) -> None:
-        """Compute what is kept of all photos; ``weights`` are those of data sets by name."""
+        """Compute what is kept of all photos.
+
+        Args:
+            recipe: how the head is trained.
+            loaded: the model.
+            train: the data sets to learn from.
+            val: those to validate with.
+            output: folder to write to.
+            device: where to compute.
+            weights: of data sets by name, 1 where none is given.
+            apart: names of data sets whose photos show nothing of the others.
+        """
         torch.manual_seed(recipe.seed)
         self.recipe, self.output, self.device = recipe, output, device
         self.metadata = {n: v for n, v in loaded.metadata.items() if n != SOURCE_SHA256}
@@ -90,6 +102,7 @@ class ConceptTrainer:
             "views": recipe.views,
             "batch_size": recipe.batch_size,
             "seed": recipe.seed,
+            "apart": sorted(apart),
         }
         self.model = with_concept_head(loaded).requires_grad_(False).to(device).eval()
         assert self.model.concept_head is not None
@@ -106,6 +119,7 @@ class ConceptTrainer:
             absent_share=recipe.absent_share,
             more_share=recipe.more_share,
             seed=recipe.seed,
+            apart=[i for i, folder in enumerate(train) if folder.name in apart],
         )
         self.optimizer = torch.optim.AdamW(
             self.head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -192,7 +206,7 @@ class ConceptTrainer:
                 f"Cannot resume from {file} ({e}). Use another --output to start anew."
             ) from e
         if begun != self._begun:
-            changed = [name for name, value in self._begun.items() if begun[name] != value]
+            changed = [name for name, value in self._begun.items() if begun.get(name) != value]
             raise CheckpointMismatch(
                 f"The run in {self.output} began with another {' and '.join(changed)}. "
                 "Give what it began with, or another --output."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,15 +118,34 @@ def test_targets_show_the_concept_or_are_known_not_to(
     assert episodes_of(unknown, absent_share=1.0).batch(0).truth.flatten(1).any(1).all()
 
 
-def test_a_reference_is_never_a_view_of_the_photo_of_its_target() -> None:
+def flat(name: str, value: float, *categories: str) -> Photo:
+    """A photo whose maps are a constant, by which it is known again; its objects fill it."""
     square = torch.ones(24, 24, dtype=torch.bool)
-    masks = square[None].to(torch.uint8) * 255
-    photos = [
-        Photo(
-            Path(str(i)), (torch.full((1, 4, 4), float(i)),), square, masks, ("red",), frozenset()
-        )
-        for i in (1, 1, 2, 2)
+    masks = torch.full((len(categories), 24, 24), 255, dtype=torch.uint8)
+    return Photo(
+        Path(name), (torch.full((1, 4, 4), value),), square, masks, categories, frozenset()
+    )
+
+
+def test_photos_of_a_domain_of_its_own_do_not_show_other_concepts() -> None:
+    folders = [
+        [flat("a", 1.0, "truck"), flat("b", 1.0, "truck")],
+        [flat("c", 2.0, "Fire truck"), flat("d", 2.0, "Fire truck")],
+        [flat("e", 3.0, "cell"), flat("f", 3.0, "cell")],
     ]
+    settings = {"batch_size": 32, "absent_share": 0.5, "more_share": 0.0, "seed": 0}
+    batch = ConceptEpisodes(folders, [1.0] * 3, apart=(1, 2), **settings).batch(0)  # type: ignore[arg-type]
+    concepts, targets = batch.reference_maps[0][:, 0, 0, 0], batch.target_maps[0][:, 0, 0, 0]
+    pairs = set(zip(concepts.tolist(), targets.tolist(), strict=True))
+    # No photo of trucks is known to show no cells, and a fire truck is one.
+    assert pairs == {(1.0, 1.0), (1.0, 3.0), (2.0, 2.0), (2.0, 3.0), (3.0, 3.0), (3.0, 2.0)}
+    assert (batch.truth.flatten(1).any(1) == (concepts == targets)).all()
+    none = ConceptEpisodes(folders, [1.0] * 3, **settings).batch(0)  # type: ignore[arg-type]
+    assert none.truth.flatten(1).any(1).all()
+
+
+def test_a_reference_is_never_a_view_of_the_photo_of_its_target() -> None:
+    photos = [flat(name, value, "red") for name, value in zip("aabb", (1, 1, 2, 2), strict=True)]
     for step in range(5):
         batch = episodes_of(photos, more_share=1.0).batch(step)
         shown = batch.reference_maps[0][:, 0, 0, 0], batch.target_maps[0][:, 0, 0, 0]
@@ -140,10 +159,14 @@ def test_there_must_be_two_photos_of_something(model: DINOv, write_folder: Write
 
 
 def make_trainer(
-    start: Path, folder: Path, output: Path, recipe: ConceptRecipe = RECIPE
+    start: Path,
+    folder: Path,
+    output: Path,
+    recipe: ConceptRecipe = RECIPE,
+    apart: Sequence[str] = (),
 ) -> ConceptTrainer:
     train, val = read_folders([folder], "train"), read_folders([folder], "val")
-    return ConceptTrainer(recipe, load_model(start), train, val, output, CPU)
+    return ConceptTrainer(recipe, load_model(start), train, val, output, CPU, apart=apart)
 
 
 def test_the_head_learns_and_nothing_else_does(
@@ -222,6 +245,21 @@ def test_a_run_does_not_go_on_with_another_model(
     )
     with pytest.raises(CheckpointMismatch, match="another init"):
         make_trainer(other, folder, tmp_path / "run").resume()
+
+
+def test_data_sets_that_are_kept_apart_must_be_there_and_stay_the_same(
+    start: Path, write_folder: WriteFolder, tmp_path: Path
+) -> None:
+    parser = argparse.ArgumentParser()
+    concept_command.add_arguments(parser)
+    folder, output = write_folder(), tmp_path / "run"
+    options = ["--init", str(start), "--data", str(folder), "--output", str(output), "--apart"]
+    with pytest.raises(InvalidDataset, match=r"no data set squares.*discs"):
+        concept_command.run(parser.parse_args([*options, "discs", "squares"]))
+    output.mkdir()
+    make_trainer(start, folder, output).save()
+    with pytest.raises(CheckpointMismatch, match="another apart"):
+        make_trainer(start, folder, output, apart=["discs"]).resume()
 
 
 def test_training_the_rest_starts_without_the_head(tmp_path: Path) -> None:
