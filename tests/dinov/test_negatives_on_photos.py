@@ -50,7 +50,7 @@ def photo(shared_dir: Path, lite_checkpoint: Path) -> Callable[[int], Photo]:
 
 @pytest.mark.parametrize(
     ("image_id", "wanted", "unwanted"),
-    [(213003, "laptop", "keyboard"), (139270, "cup", "bowl"), (520199, "person", "chair")],
+    [(213003, "laptop", "keyboard"), (139270, "cup", "bowl")],
 )
 def test_generic_drops_what_fits_the_negative_better(
     photo: Callable[[int], Photo], image_id: int, wanted: str, unwanted: str
